@@ -1,0 +1,1 @@
+"""Routes and triggers: arguments in, response out, no decisions."""

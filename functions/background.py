@@ -1,0 +1,58 @@
+"""What happens after the answer: the change feed, purges, and the sweep."""
+
+import json
+import logging
+
+import azure.functions as func
+
+from functions.service import service
+from shared.changefeed.emit import emit, emit_pending
+from shared.config import CONNECTION
+from shared.storage import keys
+from shared.storage.keys import StudyKey
+from shared.upkeep.purge import purge
+from shared.upkeep.sweep import Mended, visit_due
+
+EVERY_FIVE_MINUTES = "0 */5 * * * *"
+
+blueprint = func.Blueprint()
+log = logging.getLogger("dicomweb")
+
+
+@blueprint.function_name("emit_changes")
+@blueprint.blob_trigger(
+    arg_name="blob",
+    path=f"{keys.CHANGES}/{{name}}",
+    connection=CONNECTION,
+    source=func.BlobSource.EVENT_GRID,
+)
+async def emit_changes(blob: func.InputStream) -> None:
+    """A change was committed: enter all that are waiting into the change feed."""
+    made = await emit(service().storage)
+    if made:
+        log.info("function=emit_changes entries=%d", made)
+
+
+@blueprint.function_name("purge_deleted")
+@blueprint.queue_trigger(arg_name="message", queue_name=keys.PURGE_QUEUE, connection=CONNECTION)
+async def purge_deleted(message: func.QueueMessage) -> None:
+    """The retention of deleted bytes has ended: remove them."""
+    wanted = json.loads(message.get_body())
+    key = StudyKey(wanted["partition"], wanted["study"])
+    done = await purge(service().storage, key, wanted["version"])
+    log.info("function=purge_deleted done=%s", done)
+
+
+@blueprint.function_name("sweep")
+@blueprint.timer_trigger(arg_name="timer", schedule=EVERY_FIVE_MINUTES)
+async def sweep(timer: func.TimerRequest) -> None:
+    """Finish what a crash left."""
+    storage = service().storage
+    total = Mended()
+    async for found in visit_due(storage):
+        await emit_pending(storage, found.unfed)
+        total += found.mended
+    await emit(storage)
+    log.info(
+        "function=sweep studies=%d changes=%d blobs=%d", total.studies, total.changes, total.blobs
+    )

@@ -1,0 +1,1 @@
+"""What the archive does, keeps and knows; `functions/` only calls it."""

@@ -1,0 +1,1 @@
+"""The change feed: every committed change has one entry, numbered without gaps."""

@@ -1,0 +1,92 @@
+"""The settings of the service: read once, checked at once, never changed.
+
+`docs/settings.md` explains each; a test compares the two.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final, TypeVar
+from urllib.parse import urlsplit
+
+CONNECTION: Final = "DicomStorage"
+"""Name of the connection to the storage account, for settings and triggers."""
+
+_GIBIBYTE = 1024**3
+
+T = TypeVar("T")
+
+
+class WrongSetting(ValueError):
+    """A setting cannot be used; the message names it and says what would be right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything the environment decides, but for the storage connection."""
+
+    public_url: str
+    """Base of all URLs in answers, without a slash at its end; empty means as the client asked."""
+
+    max_request_bytes: int
+    """Longest store request."""
+
+    retention: timedelta
+    """From a deletion until the bytes go."""
+
+    grace: timedelta
+    """How old an unfinished change or an unnamed blob must be for the sweep to take it as a leftover."""
+
+    show_storage_calls: bool
+    """Whether answers carry the header `x-storage-calls`."""
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """Read and check all settings.
+
+    Raises:
+        WrongSetting: One cannot be used.
+    """
+
+    def read(name: str, parse: Callable[[str], T], default: str, wanted: str) -> T:
+        text = environment.get(name, "").strip() or default
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise WrongSetting(f"{name} must be {wanted}.") from error
+
+    return Settings(
+        public_url=read("DICOM_PUBLIC_URL", _url, "", "an http or https address without query"),
+        max_request_bytes=read("DICOM_MAX_REQUEST_BYTES", _positive, str(4 * _GIBIBYTE), "a number above 0"),
+        retention=read("DICOM_RETENTION_SECONDS", _seconds, "259200", "a number of seconds, 0 or more"),
+        grace=read("DICOM_GRACE_SECONDS", _seconds, "900", "a number of seconds, 0 or more"),
+        show_storage_calls=read("DICOM_SHOW_STORAGE_CALLS", _flag, "false", "true or false"),
+    )
+
+
+def _url(text: str) -> str:
+    parts = urlsplit(text)
+    if text and (parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment):
+        raise ValueError
+    return text.rstrip("/")
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+def _seconds(text: str) -> timedelta:
+    number = float(text)
+    if not 0 <= number < 10**10:
+        raise ValueError
+    return timedelta(seconds=number)
+
+
+def _flag(text: str) -> bool:
+    known = {"true": True, "1": True, "false": False, "0": False}
+    if text.lower() not in known:
+        raise ValueError
+    return known[text.lower()]

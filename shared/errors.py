@@ -1,0 +1,61 @@
+"""The refusals this service may answer with, one class for each status.
+
+The class is the kind; the message is for the sender: what was wrong, and what would be right.
+Nothing from a dataset goes into a message.
+"""
+
+from typing import ClassVar
+
+
+class DicomWebError(Exception):
+    """Something the client can be told, as plain text (API rules section 1.7)."""
+
+    status: ClassVar[int] = 500
+
+
+class BadRequest(DicomWebError):
+    """The request is malformed."""
+
+    status = 400
+
+
+class NotFound(DicomWebError):
+    """Nothing is there under this address."""
+
+    status = 404
+
+
+class NotAcceptable(DicomWebError):
+    """Nothing we can make satisfies the Accept header."""
+
+    status = 406
+
+
+class Conflict(DicomWebError):
+    """The state of the resource does not allow the request."""
+
+    status = 409
+
+
+class TooLarge(DicomWebError):
+    """The request is larger than a limit allows."""
+
+    status = 413
+
+
+class UnsupportedMediaType(DicomWebError):
+    """The body is in a form this resource does not take."""
+
+    status = 415
+
+
+class RangeNotSatisfiable(DicomWebError):
+    """The range asked for lies outside the resource."""
+
+    status = 416
+
+
+class Unavailable(DicomWebError):
+    """Storage does not answer for now; the same request may succeed later."""
+
+    status = 503

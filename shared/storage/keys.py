@@ -1,0 +1,251 @@
+"""Every name and key in storage is built here, and nowhere else.
+
+Blobs lie under a short hash of their study, so that writes spread over the account's partition
+servers, and under partition and study, so that everything of one study can be listed.
+
+Table `archive` has one partition per study. Its row keys begin with the kind of row:
+
+    study                          what the study says of itself
+    series|{series}                what a series says of itself
+    instance|{series}|{instance}   one instance and where its bytes lie
+    anchor|{series}|{revision}     exists while that series (or, with an empty UID, the study)
+                                   is as of that revision; see `commit.py`
+    pending|{version}              a committed change that the feed does not know yet
+    purge|{version}                deleted bytes that wait for their retention to end
+
+Keys never hold `/ \\ # ?` or control characters, which Table storage refuses: text from a dataset
+is percent-encoded first, UIDs and partition names cannot contain them.
+"""
+
+import hashlib
+import unicodedata
+from dataclasses import dataclass
+from urllib.parse import quote
+
+DEFAULT_PARTITION = "Microsoft.Default"
+
+DICOM = "dicom"
+METADATA = "metadata"
+CHANGES = "changes"
+LOCKS = "locks"
+
+ARCHIVE = "archive"
+ACTIVE = "active"
+FEED = "feed"
+PARTITIONS = "partitions"
+
+PURGE_QUEUE = "purge"
+
+STUDY_ROW = "study"
+AFTER = "~"
+"""Sorts after every character that a UID or a number can hold, so it ends a range of row keys."""
+
+_MAX_VERSION = (1 << 63) - 1
+_MAX_TERM_CHARACTERS = 180
+_ACTIVE_SHARDS = 16
+_INDEX_SHARDS = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class StudyKey:
+    """A study and the data partition it lies in."""
+
+    partition: str
+    """Name of the data partition, folded: compared without case (API rules section 15)."""
+
+    study: str
+
+    @property
+    def archive(self) -> str:
+        """The partition of table `archive` that holds this study."""
+        return f"{self.partition}|{self.study}"
+
+    @property
+    def folder(self) -> str:
+        """The prefix of every blob of this study."""
+        return f"{digest(self.archive)[:3]}/{self.partition}/{self.study}/"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """A study, one of its series, or one instance."""
+
+    key: StudyKey
+    series: str | None = None
+    instance: str | None = None
+
+    @property
+    def level(self) -> str:
+        """What it is: `study`, `series` or `instance`."""
+        if self.series is None:
+            return "study"
+        return "series" if self.instance is None else "instance"
+
+
+def study_key(partition: str, study: str) -> StudyKey:
+    """The key of a study in a partition named as the client likes."""
+    return StudyKey(partition.lower(), study)
+
+
+def digest(text: str) -> str:
+    """A short, stable, evenly spread name for a text: 40 hexadecimal digits."""
+    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def hex_version(version: int) -> str:
+    """A version so written that text order is time order."""
+    return f"{version:016x}"
+
+
+def newest_first(version: int) -> str:
+    """A version so written that text order is newest first."""
+    return f"{_MAX_VERSION - version:016x}"
+
+
+def instance_blob(study: StudyKey, series: str, instance: str, version: int) -> str:
+    """The blob of one instance that has a blob of its own."""
+    return f"{study.folder}{series}/{instance}/{hex_version(version)}.dcm"
+
+
+def pack_blob(study: StudyKey, version: int) -> str:
+    """The blob that several small instances of one study share."""
+    return f"{study.folder}{hex_version(version)}.pack"
+
+
+def detail_blob(study: StudyKey, series: str, instance: str, version: int, kind: str) -> str:
+    """The blob, in container `metadata`, of what is too large for an instance's row.
+
+    `kind` is `metadata` or `frames`.
+    """
+    return f"{study.folder}{series}/{instance}/{hex_version(version)}.{kind}"
+
+
+def change_blob(study: StudyKey, version: int) -> str:
+    """The blob, in container `changes`, that says a change was committed. Oldest sorts first."""
+    return f"{hex_version(version)}/{study.partition}/{study.study}"
+
+
+def parse_change_blob(name: str) -> tuple[StudyKey, int]:
+    """The study and version that a blob of container `changes` names.
+
+    Raises:
+        ValueError: The name is not one of `change_blob`.
+    """
+    version, partition, study = name.split("/")
+    return StudyKey(partition, study), int(version, 16)
+
+
+def is_pack(blob: str) -> bool:
+    """Whether several instances share a blob."""
+    return blob.endswith(".pack")
+
+
+def series_row(series: str) -> str:
+    """Row key of a series."""
+    return f"series|{series}"
+
+
+def instance_row(series: str, instance: str) -> str:
+    """Row key of an instance."""
+    return f"instance|{series}|{instance}"
+
+
+def instance_rows(series: str | None) -> tuple[str, str]:
+    """First and end (exclusive) row key of a series' instances, or of the whole study's."""
+    start = "instance|" if series is None else f"instance|{series}|"
+    return start, start + AFTER
+
+
+def rows_of(kind: str) -> tuple[str, str]:
+    """First and end (exclusive) row key of all rows of one kind: `series`, `pending`, `purge`."""
+    return f"{kind}|", f"{kind}|{AFTER}"
+
+
+def anchor_row(series: str, revision: int) -> str:
+    """Row key that exists while a series, or with `""` the study, is as of that revision."""
+    return f"anchor|{series}|{hex_version(revision)}"
+
+
+def pending_row(version: int) -> str:
+    """Row key of a change that the feed does not know yet."""
+    return f"pending|{hex_version(version)}"
+
+
+def purge_row(version: int) -> str:
+    """Row key of deleted bytes that wait for their retention to end."""
+    return f"purge|{hex_version(version)}"
+
+
+def active_key(study: StudyKey) -> tuple[str, str]:
+    """Partition and row key in table `active`."""
+    shard = int(digest(study.archive)[:8], 16) % _ACTIVE_SHARDS
+    return f"{shard:02d}", study.archive
+
+
+def study_of(archive_partition: str) -> StudyKey:
+    """The study whose rows lie in that partition of table `archive`."""
+    partition, _, study = archive_partition.partition("|")
+    return StudyKey(partition, study)
+
+
+# Search tables. A term's rows lie in one of a few thousand small partitions: a lookup reads one of
+# them, and on Azurite, where a query costs in proportion to its partition, that keeps it cheap.
+
+
+def fold(text: str) -> str:
+    """Text as it is compared in searches: without case, without outer blanks and NULs."""
+    return unicodedata.normalize("NFC", text.strip(" \0").casefold())
+
+
+def fold_name(text: str) -> str:
+    """A person's name as it is compared: as `fold`, and without accents."""
+    decomposed = unicodedata.normalize("NFD", fold(text))
+    return unicodedata.normalize("NFC", "".join(c for c in decomposed if not unicodedata.combining(c)))
+
+
+def term(folded: str) -> str:
+    """A folded value as part of a row key. Values too long for a key end in their digest.
+
+    As in percent-encoding, with `=` for the percent sign, which some tools mishandle in keys.
+    """
+    encoded = quote(folded, safe=" !$&()*+,-.:;<>@[]^_`{}~").replace("%", "=")
+    if len(encoded) <= _MAX_TERM_CHARACTERS:
+        return encoded
+    return f"{encoded[:_MAX_TERM_CHARACTERS]}{digest(folded)}"
+
+
+def term_partition(partition: str, encoded_term: str) -> str:
+    """The partition, in a search table, of all rows of one term."""
+    return f"{partition}|{int(digest(encoded_term)[:8], 16) % _INDEX_SHARDS:03x}"
+
+
+def uid_partition(partition: str, uid: str) -> str:
+    """The partition, in the table of SOP Instance UIDs, of one UID.
+
+    UIDs made together mostly differ in their last component only, so the rest of the UID places
+    them: the instances of one request share a transaction. Random UIDs (2.25 and the like) have
+    no such neighbours; four partitions for each prefix bound the transactions there.
+    """
+    prefix, _, last = uid.rpartition(".")
+    spread = f"|{int(digest(uid)[:2], 16) % 4}" if len(last) > 12 else ""
+    return f"{partition}|{digest(prefix)[:12]}{spread}"
+
+
+def date_partition(partition: str, date: str) -> str:
+    """The partition of one month in a search table by date, newest month first.
+
+    Args:
+        partition: Folded name of the data partition.
+        date: A DICOM date, YYYYMMDD.
+    """
+    return f"{partition}|{invert_digits(date[:6])}"
+
+
+def invert_digits(date: str) -> str:
+    """Digits so changed that text order is newest first; reversible."""
+    return "".join(str(9 - int(digit)) for digit in date)
+
+
+def day_partition(partition: str, version: int) -> str:
+    """The partition of some five hours in a search table by arrival, newest first."""
+    return f"{partition}|{newest_first(version)[:5]}"

@@ -1,0 +1,69 @@
+"""Everything a request needs of storage, in one value."""
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from shared.storage.blobs import Blobs
+from shared.storage.cache import RecentlyUsed
+from shared.storage.connection import Connection
+from shared.storage.leases import Leases
+from shared.storage.queues import Queues
+from shared.storage.rows import LevelRow
+from shared.storage.tables import Tables
+from shared.storage.wire import Wire
+
+MAX_REMEMBERED = 4096
+
+
+@dataclass(slots=True)
+class Memory:
+    """What this process remembers, so as to ask storage less. Storage checks all of it."""
+
+    levels: RecentlyUsed[tuple[str, str], LevelRow] = field(
+        default_factory=lambda: RecentlyUsed(MAX_REMEMBERED)
+    )
+    """Study and series rows, by partition and row key of table `archive`."""
+
+    active: RecentlyUsed[str, datetime] = field(default_factory=lambda: RecentlyUsed(MAX_REMEMBERED))
+    """When a study was last announced to the sweep."""
+
+    partitions: RecentlyUsed[str, str] = field(default_factory=lambda: RecentlyUsed(MAX_REMEMBERED))
+    """Data partitions that exist, by folded name."""
+
+    emitting: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while this process writes the change feed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """How long things may take or are kept."""
+
+    retention: timedelta
+    """From a deletion to the removal of the bytes."""
+
+    grace: timedelta
+    """After this time a change or a blob that nothing has finished is a leftover."""
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """The storage account, as the services use it."""
+
+    wire: Wire
+    tables: Tables
+    blobs: Blobs
+    queues: Queues
+    leases: Leases
+    times: Times
+    memory: Memory = field(default_factory=Memory)
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self.wire.aclose()
+
+
+def open_storage(connection: Connection, times: Times) -> Storage:
+    """Make the clients of a storage account. Nothing is asked of it before the first call."""
+    wire = Wire(connection)
+    return Storage(wire, Tables(wire), Blobs(wire), Queues(wire), Leases(wire), times)

@@ -1,0 +1,75 @@
+"""Uploading a blob in blocks while its bytes arrive, in bounded memory."""
+
+import asyncio
+from types import TracebackType
+from typing import Self
+
+from shared.storage.blobs import Blobs
+
+BLOCK_BYTES = 4 * 1024 * 1024
+MAX_BLOCKS_AT_ONCE = 3
+"""Blocks on their way at one time; with the one being filled they bound the memory of an upload."""
+
+
+class BlockUpload:
+    """A blob that becomes visible, whole, when it is finished. Left unfinished it never existed."""
+
+    def __init__(self, blobs: Blobs, container: str, name: str) -> None:
+        self._blobs = blobs
+        self._container = container
+        self._name = name
+        self._filling = bytearray()
+        self._sent = 0
+        self._on_the_way: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for task in self._on_the_way:
+            task.cancel()
+        await asyncio.gather(*self._on_the_way, return_exceptions=True)
+        self._on_the_way.clear()
+
+    async def write(self, data: bytes | memoryview) -> None:
+        """Take the next bytes; waits while too many blocks are on their way."""
+        self._filling += data
+        while len(self._filling) >= BLOCK_BYTES:
+            block = bytes(memoryview(self._filling)[:BLOCK_BYTES])
+            del self._filling[:BLOCK_BYTES]
+            await self._send(block)
+
+    async def finish(self) -> None:
+        """Make the blob visible.
+
+        Raises:
+            BlobExists: There is one of that name.
+        """
+        if self._filling:
+            await self._send(bytes(self._filling))
+            self._filling.clear()
+        await self._settle(0)
+        names = [_block_name(number) for number in range(self._sent)]
+        await self._blobs.commit(self._container, self._name, names)
+
+    async def _send(self, block: bytes) -> None:
+        await self._settle(MAX_BLOCKS_AT_ONCE - 1)
+        name = _block_name(self._sent)
+        self._sent += 1
+        staged = self._blobs.stage(self._container, self._name, name, block)
+        self._on_the_way.add(asyncio.create_task(staged))
+
+    async def _settle(self, most: int) -> None:
+        """Wait until at most so many blocks are on their way; an upload that failed is raised here."""
+        while len(self._on_the_way) > most:
+            done, self._on_the_way = await asyncio.wait(
+                self._on_the_way, return_when=asyncio.FIRST_COMPLETED
+            )
+            for task in done:
+                task.result()
+
+
+def _block_name(number: int) -> str:
+    return f"{number:08d}"

@@ -1,0 +1,52 @@
+"""The store transaction: a stream of parts in, an outcome for each part out."""
+
+from collections.abc import AsyncIterator
+
+from shared.storage.storage import Storage
+from shared.stow.checks import Rules
+from shared.stow.intake import Intake
+from shared.stow.outcome import Outcome
+from shared.stow.shelf import Shelf
+from shared.web.multipart import Event, PartBegin, PartBytes
+
+
+async def store(
+    storage: Storage, partition: str, rules: Rules, events: AsyncIterator[Event]
+) -> list[Outcome]:
+    """Store every part of a request, each for itself.
+
+    Args:
+        storage: The storage account.
+        partition: Name of the data partition.
+        rules: What the request asks of its instances.
+        events: The body, from `body.read_parts`.
+
+    Returns:
+        What became of each part, in order.
+
+    Raises:
+        Unavailable: Nothing was stored, and storage is to blame.
+    """
+    shelf = Shelf(storage, partition)
+    try:
+        await _take_in(storage, partition, rules, events, shelf)
+        return await shelf.finish()
+    finally:
+        await shelf.leave()
+
+
+async def _take_in(
+    storage: Storage, partition: str, rules: Rules, events: AsyncIterator[Event], shelf: Shelf
+) -> None:
+    async for event in events:
+        if isinstance(event, PartBegin):
+            async with Intake(storage, partition, rules) as intake:
+                await _read_part(events, intake)
+                await shelf.add(await intake.finish())
+
+
+async def _read_part(events: AsyncIterator[Event], intake: Intake) -> None:
+    async for event in events:
+        if not isinstance(event, PartBytes):
+            return
+        await intake.feed(event.data)

@@ -1,0 +1,134 @@
+"""Finishing what a crash left: changes the feed does not know, search rows, blobs no row names.
+
+Every study with a change is noted in table `active` before its first byte is written. The sweep
+visits the studies whose time has come, and nothing else, so it costs what was changed lately and
+not what is stored.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from shared.storage import active, archive, keys, pending, terms
+from shared.storage.active import QUIET_BEFORE_REMOVAL, ActiveStudy
+from shared.storage.commit import settle
+from shared.storage.index import agree, wanted_rows
+from shared.storage.keys import StudyKey
+from shared.storage.pending import Pending, Purge
+from shared.storage.rows import DETAILS, LOCATION
+from shared.storage.storage import Storage
+from shared.storage.versions import made_at
+from shared.upkeep.purge import purge_all
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """What a sweep found and mended. Zeros are the norm."""
+
+    studies: int = 0
+    """Studies visited."""
+
+    changes: int = 0
+    """Committed changes that nothing had finished."""
+
+    blobs: int = 0
+    """Blobs that no row named."""
+
+    def __add__(self, other: "Mended") -> "Mended":
+        return Mended(
+            self.studies + other.studies, self.changes + other.changes, self.blobs + other.blobs
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """What a visit of one study found, and the changes that the feed has still to enter."""
+
+    mended: Mended
+    unfed: tuple[Pending, ...]
+
+
+async def visit_due(storage: Storage) -> AsyncIterator[Sweep]:
+    """Visit every study whose time has come."""
+    async for study in active.due(storage, datetime.now(UTC)):
+        yield await visit(storage, study)
+
+
+async def visit(storage: Storage, study: ActiveStudy) -> Sweep:
+    """Mend one study, and settle when to come back to it.
+
+    The search rows of unfinished changes are written here; entering the changes into the feed is
+    left to the caller, as the feed has a writer of its own. The study stays active until then.
+    """
+    now = datetime.now(UTC)
+    waiting = await pending.all_pending(storage, study.key)
+    unfed = [change for change in waiting if now - made_at(change.version) >= storage.times.grace]
+    for change in unfed:
+        await mend_index(storage, change)
+    next_purge = await purge_all(storage, await pending.all_purges(storage, study.key), now)
+    blobs, young = await _remove_unnamed(storage, study.key, now)
+    await _come_back(storage, study, now, next_purge, busy=bool(waiting) or young)
+    return Sweep(Mended(1, len(unfed), blobs), tuple(unfed))
+
+
+async def mend_index(storage: Storage, change: Pending) -> None:
+    """Make the search tables agree with what a change touched, as it is now."""
+    key = change.key
+    series = {item.series for item in change.changes}
+    known = await archive.read_known(storage, key, series)
+    wanted = wanted_rows(key, known.study, known.series)
+    touched = list(change.touched)
+    for item in change.changes:
+        rows = terms.instance_row(key, item.series, item.instance)
+        touched += rows
+        if await archive.read_instance(storage, key, item.series, item.instance, ("version",)):
+            wanted |= rows
+    await agree(storage.tables, touched, wanted)
+    levels = [where for where in touched if where.table != terms.INSTANCES_BY_UID]
+    await settle(storage, key, levels, known)
+
+
+async def _remove_unnamed(storage: Storage, key: StudyKey, now: datetime) -> tuple[int, bool]:
+    """Delete the blobs of a study that no row names; tell how many, and whether some are too young."""
+    found = [
+        (container, entry)
+        for container in (keys.DICOM, keys.METADATA)
+        async for entry in storage.blobs.list(container, key.folder)
+    ]
+    # Read after the list: a blob that was listed and gets its row meanwhile is seen as named.
+    named = await _named(storage, key)
+    unnamed = [(container, entry) for container, entry in found if entry.name not in named]
+    old = [item for item in unnamed if now - item[1].modified >= storage.times.grace]
+    for container, entry in old:
+        await storage.blobs.delete(container, entry.name)
+    return len(old), len(old) < len(unnamed)
+
+
+async def _named(storage: Storage, key: StudyKey) -> set[str]:
+    names: set[str] = set()
+    waiting: Sequence[Pending | Purge] = [
+        *await pending.all_pending(storage, key),
+        *await pending.all_purges(storage, key),
+    ]
+    for change in (change for item in waiting for change in item.changes):
+        names |= {change.location.blob, *change.details}
+    async for page in archive.read_instances(storage, key, None, (*LOCATION, *DETAILS)):
+        for row in page:
+            names |= {row.location.blob, row.metadata_blob, row.frames_blob}
+    return names
+
+
+async def _come_back(
+    storage: Storage, study: ActiveStudy, now: datetime, next_purge: datetime | None, *, busy: bool
+) -> None:
+    if busy:
+        await active.look_again(storage, study, now + storage.times.grace)
+    elif next_purge is not None:
+        await active.look_again(storage, study, next_purge)
+    elif now - study.noted < QUIET_BEFORE_REMOVAL:
+        await active.look_again(storage, study, study.noted + QUIET_BEFORE_REMOVAL)
+    else:
+        await active.rest(storage, study)

@@ -1,0 +1,271 @@
+"""Signatures are checked by the emulator in every other test; here are tokens, and what must be signed how."""
+
+import asyncio
+import base64
+import datetime
+import json
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from ipaddress import ip_address
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import pytest
+from azure.core.credentials import AccessToken
+from azure.core.exceptions import ClientAuthenticationError
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from shared.errors import Unavailable
+from shared.storage.blobs import Blobs
+from shared.storage.connection import EMULATOR_ACCOUNT, Connection
+from shared.storage.queues import Queues
+from shared.storage.signing import SCOPE, Tokens, open_tokens
+from shared.storage.tables import Tables, insert
+from shared.storage.wire import StorageRefused, Wire
+from tests.unit.storage.conftest import running_azurite
+from tests.unit.storage.faulty import answered, proxied
+
+T = TypeVar("T")
+
+
+class Issuer:
+    """A credential as azure-identity's are, which gives tokens that the emulator can read, or fails."""
+
+    def __init__(self, lives: int = 3600, audience: str = "https://storage.azure.com") -> None:
+        self.lives = lives
+        self.audience = audience
+        self.asked: list[str] = []
+        self.broken = False
+        self.closed = False
+
+    async def get_token(self, *scopes: str, **_options: Any) -> AccessToken:
+        self.asked += scopes
+        await asyncio.sleep(0)
+        if self.broken:
+            raise ClientAuthenticationError("The token service is away.")
+        end = int(time.time()) + self.lives
+        return AccessToken(_token(self.audience, end, len(self.asked)), end)
+
+    async def close(self) -> None:
+        self.closed = True
+
+    async def __aenter__(self) -> "Issuer":
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None = None,
+        error: BaseException | None = None,
+        trace: TracebackType | None = None,
+    ) -> None:
+        await self.close()
+
+
+def test_a_token_is_asked_for_once_and_used_by_all() -> None:
+    issuer = Issuer()
+
+    async def act() -> set[str]:
+        tokens = Tokens(issuer)
+        return set(await asyncio.gather(*(tokens.header() for _ in range(20))))
+
+    headers = asyncio.run(act())
+
+    assert len(headers) == 1
+    assert headers.pop().startswith("Bearer ")
+    assert issuer.asked == [SCOPE]
+
+
+def test_a_token_is_replaced_before_it_ends() -> None:
+    issuer = Issuer(lives=299)
+
+    async def act() -> tuple[str, str]:
+        tokens = Tokens(issuer)
+        return await tokens.header(), await tokens.header()
+
+    first, second = asyncio.run(act())
+
+    assert first != second
+
+
+def test_an_old_token_serves_while_no_new_one_is_given() -> None:
+    issuer = Issuer(lives=200)
+
+    async def act() -> tuple[str, str, str]:
+        tokens = Tokens(issuer)
+        first = await tokens.header()
+        issuer.broken = True
+        return first, await tokens.header(), await tokens.header()
+
+    headers = asyncio.run(act())
+
+    assert len(set(headers)) == 1
+    # It is not asked for again at once: that could hold up every request.
+    assert len(issuer.asked) == 2
+
+
+def test_without_any_token_storage_is_unavailable() -> None:
+    issuer = Issuer()
+    issuer.broken = True
+
+    with pytest.raises(Unavailable) as caught:
+        asyncio.run(Tokens(issuer).header())
+
+    assert isinstance(caught.value.__cause__, ClientAuthenticationError)
+
+
+@pytest.mark.parametrize("managed", [False, True])
+def test_an_identity_needs_no_key(managed: bool) -> None:
+    """azure-identity takes what we ask of it; whether it finds an identity depends on where it runs."""
+
+    async def act() -> None:
+        connection = Connection(
+            "https://b", "https://q", "https://t", client_id=str(uuid4()), managed=managed
+        )
+        await open_tokens(connection).aclose()
+
+    asyncio.run(act())
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return _make_certificate(tmp_path_factory.mktemp("certificate"))
+
+
+@pytest.fixture(scope="module")
+def guarded(certificate: tuple[Path, Path]) -> Iterator[Connection]:
+    """An emulator that takes tokens, and therefore wants HTTPS."""
+    chain, key = certificate
+    with running_azurite(["--oauth", "basic", "--cert", str(chain), "--key", str(key)]) as ports:
+        blob, queue, table = (f"https://127.0.0.1:{port}/{EMULATOR_ACCOUNT}" for port in ports)
+        yield Connection(blob, queue, table)
+
+
+@pytest.fixture
+def identified(
+    guarded: Connection, certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> Callable[[Issuer, Callable[[Wire], Awaitable[Any]]], Any]:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
+
+    def run(issuer: Issuer, act: Callable[[Wire], Awaitable[T]]) -> T:
+        async def whole() -> T:
+            wire = Wire(guarded, tokens=Tokens(issuer))
+            try:
+                return await act(wire)
+            finally:
+                await wire.aclose()
+
+        return asyncio.run(whole())
+
+    return run
+
+
+def test_an_identity_opens_all_three_services(
+    identified: Callable[[Issuer, Callable[[Wire], Awaitable[Any]]], Any], fresh: str
+) -> None:
+    issuer = Issuer()
+
+    async def act(wire: Wire) -> bytes:
+        await Tables(wire).transact(fresh, "p", [insert("a", {}), insert("b", {})])
+        await Queues(wire).send(fresh, "text")
+        await Blobs(wire).put(fresh, "x", b"content")
+        return await Blobs(wire).read_all(fresh, "x")
+
+    assert identified(issuer, act) == b"content"
+    assert issuer.asked == [SCOPE]
+    assert issuer.closed
+
+
+def test_a_refused_token_is_replaced_once(
+    identified: Callable[[Issuer, Callable[[Wire], Awaitable[Any]]], Any], fresh: str
+) -> None:
+    issuer = Issuer(audience="https://somewhere.example")
+
+    async def act(wire: Wire) -> None:
+        await Blobs(wire).exists(fresh, "x")
+
+    with pytest.raises(StorageRefused) as caught:
+        identified(issuer, act)
+
+    assert caught.value.status in (401, 403)
+    assert len(issuer.asked) == (2 if caught.value.status == 401 else 1)
+
+
+def test_a_token_refused_at_first_is_replaced(connection: Connection, fresh: str) -> None:
+    issuer = Issuer()
+
+    async def act() -> int:
+        async with proxied(
+            connection, [answered(401), answered(404, x_ms_error_code="BlobNotFound")]
+        ) as proxy:
+            wire = Wire(proxy.connection, tokens=Tokens(issuer))
+            assert await Blobs(wire).exists(fresh, "x") is False
+            await wire.aclose()
+            return len({request.headers["Authorization"] for request in proxy.seen})
+
+    assert asyncio.run(act()) == 2
+
+
+def _token(audience: str, end: int, number: int) -> str:
+    """A token with the claims the emulator looks at; it does not check the signature."""
+    now = int(time.time())
+    claims = {
+        "aud": audience,
+        "iss": "https://sts.windows.net/00000000-0000-0000-0000-000000000001/",
+        "iat": now - 60,
+        "nbf": now - 60,
+        "exp": end,
+        "oid": "00000000-0000-0000-0000-000000000002",
+        "number": number,
+    }
+    parts = [{"alg": "RS256", "typ": "JWT"}, claims]
+    encoded = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode() for part in parts]
+    return ".".join([*encoded, "c2lnbmF0dXJl"])
+
+
+def _make_certificate(folder: Path) -> tuple[Path, Path]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.datetime.now(datetime.UTC)
+    address = x509.IPAddress(ip_address("127.0.0.1"))
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(minutes=5))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
+        .add_extension(_usage(), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    chain, private = folder / "chain.pem", folder / "key.pem"
+    chain.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    private.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    return chain, private
+
+
+def _usage() -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=True,
+        key_cert_sign=True,
+        crl_sign=True,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
