@@ -53,6 +53,4 @@ async def sweep(timer: func.TimerRequest) -> None:
         await emit_pending(storage, found.unfed)
         total += found.mended
     await emit(storage)
-    log.info(
-        "function=sweep studies=%d changes=%d blobs=%d", total.studies, total.changes, total.blobs
-    )
+    log.info("function=sweep studies=%d changes=%d blobs=%d", total.studies, total.changes, total.blobs)

@@ -3,7 +3,6 @@
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import aclosing
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -13,8 +12,8 @@ from starlette.requests import ClientDisconnect
 
 from functions.service import service
 from shared.config import Settings
-from shared.errors import DicomWebError, NotFound
 from shared.dicom.uid import parse_uid
+from shared.errors import DicomWebError, NotFound
 from shared.storage import keys
 from shared.storage.ahead import close
 from shared.storage.calls import Calls, counted, counting_into

@@ -6,11 +6,11 @@ import azure.functions as func
 
 from functions.edge import Call, register
 from shared.dicom.part10 import Identity
+from shared.storage import partitions
 from shared.stow.body import read_parts
 from shared.stow.checks import Rules
 from shared.stow.outcome import make_answer
 from shared.stow.store import store
-from shared.storage import partitions
 from shared.web.accept import choose
 from shared.web.answer import Answer
 from shared.web.multipart import read_store_content_type

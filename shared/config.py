@@ -66,7 +66,9 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
 
 def _url(text: str) -> str:
     parts = urlsplit(text)
-    if text and (parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment):
+    if text and (
+        parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment
+    ):
         raise ValueError
     return text.rstrip("/")
 

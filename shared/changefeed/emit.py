@@ -150,9 +150,7 @@ async def _is_entered(storage: Storage, change: Pending) -> bool:
     return False
 
 
-async def _note(
-    storage: Storage, changes: Sequence[Pending], entries: Sequence[Entry], head: Head
-) -> bool:
+async def _note(storage: Storage, changes: Sequence[Pending], entries: Sequence[Entry], head: Head) -> bool:
     """Write down under which number each change is about to be entered."""
     first = {entry.change: entry.sequence for entry in reversed(entries)}
 

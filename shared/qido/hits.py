@@ -8,7 +8,7 @@ from shared.dicom.tags import SearchLevel
 from shared.qido.match import Match
 from shared.qido.plan import Lead, Plan, Scan
 from shared.storage import archive, keys
-from shared.storage.keys import StudyKey
+from shared.storage.keys import Scope, StudyKey
 from shared.storage.rows import SEARCHED, InstanceRow, Values, parse_values
 from shared.storage.storage import Storage
 from shared.storage.tables import Row
@@ -140,7 +140,7 @@ def fits(matches: Sequence[Match], level: SearchLevel, values: Values) -> bool:
 
 async def newest_instances(storage: Storage, key: StudyKey, series: str | None) -> list[InstanceRow]:
     """The instances of a series or study, latest stored first."""
-    pages = archive.read_instances(storage, key, series, SEARCHED)
+    pages = archive.read_instances(storage, Scope(key, series), SEARCHED)
     rows = [row async for page in pages for row in page]
     return sorted(rows, key=lambda row: -row.version)
 

@@ -85,7 +85,7 @@ def _dates(text: str, attribute: Attribute) -> tuple[str, str]:
 
 def _check_date(date: str, text: str, attribute: Attribute) -> None:
     try:
-        datetime.strptime(date, "%Y%m%d")  # noqa: DTZ007 (a date has no zone)
+        datetime.strptime(date, "%Y%m%d")
     except ValueError as error:
         raise _bad_date(text, attribute) from error
     if len(date) != 8:

@@ -11,7 +11,7 @@ from enum import Enum
 from shared.dicom.tags import SearchLevel
 from shared.qido.match import Match
 from shared.storage import keys, terms
-from shared.storage.tables import both, between, greater_or_equal, less
+from shared.storage.tables import between, both, greater_or_equal, less
 from shared.storage.terms import SERIES_TABLES, STUDY_TABLES, SearchTable
 
 STUDY_UID = "0020000D"
@@ -75,12 +75,15 @@ def make_plan(partition: str, level: SearchLevel, matches: Sequence[Match]) -> P
 
 
 # Modality alone leaves many rows, so at series level it comes behind all that describes the study.
+_BELOW_STUDY = (
+    (Lead.STUDIES, STUDY_TABLES[:-1]),
+    (Lead.SERIES, SERIES_TABLES),
+    (Lead.STUDIES, STUDY_TABLES[-1:]),
+)
 _LEADS: dict[SearchLevel, tuple[tuple[Lead, tuple[SearchTable, ...]], ...]] = {
     SearchLevel.STUDY: ((Lead.STUDIES, STUDY_TABLES),),
-    SearchLevel.SERIES: ((Lead.STUDIES, STUDY_TABLES[:-1]), (Lead.SERIES, SERIES_TABLES),
-                         (Lead.STUDIES, STUDY_TABLES)),  # fmt: skip
-    SearchLevel.INSTANCE: ((Lead.STUDIES, STUDY_TABLES[:-1]), (Lead.SERIES, SERIES_TABLES),
-                           (Lead.STUDIES, STUDY_TABLES)),  # fmt: skip
+    SearchLevel.SERIES: _BELOW_STUDY,
+    SearchLevel.INSTANCE: _BELOW_STUDY,
 }
 _ALL = {
     SearchLevel.STUDY: (Lead.STUDIES, terms.STUDIES),
@@ -119,7 +122,5 @@ def _uid_scans(table: str, partition: str, match: Match) -> tuple[Scan, ...]:
 
 def _all_scan(table: str, partition: str) -> Scan:
     first = f"{partition}|"
-    filter_text = both(
-        greater_or_equal("PartitionKey", first), less("PartitionKey", first + keys.AFTER)
-    )
+    filter_text = both(greater_or_equal("PartitionKey", first), less("PartitionKey", first + keys.AFTER))
     return Scan(table, filter_text)

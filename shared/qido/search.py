@@ -12,7 +12,7 @@ from shared.qido.match import Match, make_matches
 from shared.qido.plan import make_plan
 from shared.qido.result import Wanted, make_dataset, make_wanted
 from shared.storage import archive, keys
-from shared.storage.keys import StudyKey
+from shared.storage.keys import Scope, StudyKey
 from shared.storage.rows import METADATA, InstanceRow, Values
 from shared.storage.storage import Storage
 from shared.storage.tables import between
@@ -83,14 +83,14 @@ def _hits(storage: Storage, resource: Resource, matches: tuple[Match, ...]) -> A
     return by_level[resource.level]()
 
 
-async def _nested(
-    storage: Storage, resource: Resource, matches: tuple[Match, ...]
-) -> AsyncIterator[Hit]:
+async def _nested(storage: Storage, resource: Resource, matches: tuple[Match, ...]) -> AsyncIterator[Hit]:
     """The series or instances of one study that match."""
     study = resource.study or ""
     key = StudyKey(resource.partition, study)
     if resource.level is SearchLevel.SERIES:
-        for uid, row in sorted((await archive.read_series(storage, key)).items(), key=lambda it: -it[1].created):
+        for uid, row in sorted(
+            (await archive.read_series(storage, key)).items(), key=lambda it: -it[1].created
+        ):
             if fits(matches, SearchLevel.SERIES, row.values):
                 yield Hit(study, {}, uid, row.values)
         return
@@ -122,9 +122,7 @@ def _uids(hit: Hit) -> Values:
     return {tag: result.uid_element(uid) for tag, uid in uids.items() if uid}
 
 
-async def _computed(
-    storage: Storage, key: StudyKey, hit: Hit, wanted: Wanted, links: Links
-) -> Values:
+async def _computed(storage: Storage, key: StudyKey, hit: Hit, wanted: Wanted, links: Links) -> Values:
     found: dict[str, Mapping[str, object]] = {}
     if wanted.asks(result.RETRIEVE_URL):
         found[result.RETRIEVE_URL] = result.url_element(_url(hit, links))
@@ -167,6 +165,6 @@ async def _from_metadata(storage: Storage, key: StudyKey, hit: Hit) -> Values:
 async def _representative(storage: Storage, key: StudyKey, hit: Hit) -> InstanceRow | None:
     if hit.instance:
         return await archive.read_instance(storage, key, hit.series, hit.instance, METADATA)
-    async for page in archive.read_instances(storage, key, hit.series or None, METADATA, limit=1):
+    async for page in archive.read_instances(storage, Scope(key, hit.series or None), METADATA, limit=1):
         return page[0]
     return None

@@ -36,9 +36,7 @@ async def note(storage: Storage, key: StudyKey) -> None:
         return
     partition, row = keys.active_key(key)
     due = now + storage.times.grace
-    await storage.tables.transact(
-        keys.ACTIVE, partition, [upsert_replace(row, {"noted": now, "due": due})]
-    )
+    await storage.tables.transact(keys.ACTIVE, partition, [upsert_replace(row, {"noted": now, "due": due})])
     storage.memory.active.put(key.archive, now)
 
 
@@ -55,9 +53,7 @@ async def look_again(storage: Storage, study: ActiveStudy, when: datetime) -> No
     """Let the sweep come back to a study later, unless somebody noted it anew meanwhile."""
     partition, row = keys.active_key(study.key)
     try:
-        await storage.tables.transact(
-            keys.ACTIVE, partition, [merge(row, {"due": when}, etag=study.etag)]
-        )
+        await storage.tables.transact(keys.ACTIVE, partition, [merge(row, {"due": when}, etag=study.etag)])
     except (RowChanged, RowMissing):
         return
 

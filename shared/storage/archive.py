@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 
 from shared.storage import keys
-from shared.storage.keys import StudyKey
+from shared.storage.keys import Scope, StudyKey
 from shared.storage.planning import Known
 from shared.storage.rows import InstanceRow, LevelRow, parse_instance, parse_level
 from shared.storage.storage import Storage
@@ -74,8 +74,7 @@ async def read_instance(
 
 async def read_instances(
     storage: Storage,
-    key: StudyKey,
-    series: str | None,
+    scope: Scope,
     select: Sequence[str],
     *,
     page: int = 1000,
@@ -85,13 +84,12 @@ async def read_instances(
 
     Args:
         storage: The storage account.
-        key: The study.
-        series: Series Instance UID, or None for all series.
+        scope: A study or a series.
         select: The properties wanted, such as `rows.LOCATION`.
         page: The most rows asked for at once.
         limit: The most rows wanted in all.
     """
-    filter_text = between(key.archive, *keys.instance_rows(series))
+    filter_text = between(scope.key.archive, *keys.instance_rows(scope.series))
     async for found in storage.tables.query(keys.ARCHIVE, filter_text, select=select, page=page, limit=limit):
         if found:
-            yield [parse_instance(row, key.study) for row in found]
+            yield [parse_instance(row, scope.key.study) for row in found]

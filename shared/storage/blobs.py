@@ -1,6 +1,6 @@
 """Blobs: written once, read in ranges, listed by prefix."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Final
 from urllib.parse import quote
 
@@ -98,7 +98,7 @@ class Blobs:
 
         Raises:
             BlobExists: There is one and `if_absent` is set.
-            BlobMissing: A block was not staged, or an earlier try that got no clear answer used it up.
+            BlobMissing: A block was not staged.
             Unavailable: No clear answer came; whether it was made is unknown.
         """
         headers = {
@@ -113,7 +113,7 @@ class Blobs:
 
     async def read(
         self, container: str, name: str, start: int = 0, length: int | None = None
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         """Read a blob, or a range of it, in pieces as they come.
 
         A broken connection is taken up where it ended, as long as the blob is still the same. Storage is
@@ -179,7 +179,7 @@ class Blobs:
             raise StorageRefused(request, reply.status, reply.code)
         return True
 
-    async def list(self, container: str, prefix: str = "") -> AsyncIterator[BlobEntry]:
+    async def list(self, container: str, prefix: str = "") -> AsyncGenerator[BlobEntry, None]:
         """List the blobs whose names begin with `prefix`, in the order of their names."""
         common = (("restype", "container"), ("comp", "list"), ("maxresults", str(LISTED_AT_ONCE)))
         marker: str | None = None

@@ -63,9 +63,7 @@ async def commit(storage: Storage, key: StudyKey, instances: Sequence[NewInstanc
     return {new.version for new in instances} - {new.version for new in left}
 
 
-async def settle(
-    storage: Storage, key: StudyKey, touched: Iterable[IndexKey], expected: Known
-) -> None:
+async def settle(storage: Storage, key: StudyKey, touched: Iterable[IndexKey], expected: Known) -> None:
     """Make the search tables agree with the rows of a study as they are by the time this returns.
 
     Another request may have changed the study after our transaction and written its search rows
@@ -99,9 +97,7 @@ def _asks_who_is_there(conflict: Conflict | None, plan: CommitPlan) -> bool:
     return conflict is not None and (conflict.after_retry or conflict.index >= plan.first_instance)
 
 
-async def _taken(
-    storage: Storage, key: StudyKey, instances: Sequence[NewInstance]
-) -> dict[int, int]:
+async def _taken(storage: Storage, key: StudyKey, instances: Sequence[NewInstance]) -> dict[int, int]:
     """The version found at the address of each instance, by the version that was to go there."""
     limit = asyncio.Semaphore(MAX_READS_AT_ONCE)
 

@@ -26,9 +26,7 @@ async def agree(tables: Tables, touched: Iterable[IndexKey], wanted: IndexRows) 
         async with limit:
             await _write(tables, table, partition, operations)
 
-    await asyncio.gather(
-        *(write(*where, operations) for where, operations in _grouped(gone, wanted).items())
-    )
+    await asyncio.gather(*(write(*where, operations) for where, operations in _grouped(gone, wanted).items()))
 
 
 async def _write(tables: Tables, table: str, partition: str, operations: Sequence[Operation]) -> None:
@@ -53,9 +51,7 @@ def wanted_rows(
     return found
 
 
-def _grouped(
-    gone: Iterable[IndexKey], wanted: IndexRows
-) -> dict[tuple[str, str], list[Operation]]:
+def _grouped(gone: Iterable[IndexKey], wanted: IndexRows) -> dict[tuple[str, str], list[Operation]]:
     groups: dict[tuple[str, str], list[Operation]] = defaultdict(list)
     for where in gone:
         groups[where.table, where.partition].append(delete(where.row))

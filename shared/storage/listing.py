@@ -38,7 +38,7 @@ def render_block_list(block_ids: Sequence[str]) -> bytes:
     if len(block_ids) > MAX_BLOCKS:
         raise ValueError(f"A blob has {len(block_ids)} blocks; {MAX_BLOCKS} are allowed.")
     # Base64 holds none of the characters that XML would have to escape.
-    blocks = "".join(f"<Uncommitted>{wire_block_id(block_id)}</Uncommitted>" for block_id in block_ids)
+    blocks = "".join(f"<Latest>{wire_block_id(block_id)}</Latest>" for block_id in block_ids)
     return f'<?xml version="1.0" encoding="utf-8"?><BlockList>{blocks}</BlockList>'.encode()
 
 

@@ -12,7 +12,7 @@ from typing import Final
 from urllib.parse import quote
 
 from shared.storage.entities import Value, check_key, render_entity
-from shared.storage.wire import Reply, Request, find_code
+from shared.storage.wire import RETRIED, Reply, Request, find_code
 
 MAX_OPERATIONS: Final = 100
 MAX_BODY_BYTES: Final = 4 * 1024 * 1024
@@ -164,6 +164,12 @@ def parse(reply: Reply, request: Request) -> Outcome:
     ends = [start for _, start in answers[1:]] + [len(reply.body)]
     spans = zip((start for _, start in answers), ends, strict=True)
     return Outcome(tuple(_find_etag(reply.body, start, end) for start, end in spans))
+
+
+def is_busy(reply: Reply) -> bool:
+    """Tell whether a transaction failed for the moment only; a batch says so within its body."""
+    found = _ANSWER.search(reply.body) if reply.status == 202 else None
+    return found is not None and int(found[1]) in RETRIED
 
 
 def entity_path(table: str, partition: str, row: str) -> str:

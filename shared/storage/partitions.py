@@ -4,6 +4,7 @@ A partition is made by the first store into it. Names are kept as given and comp
 """
 
 import re
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from shared.errors import BadRequest
@@ -31,10 +32,8 @@ async def make(storage: Storage, name: str) -> None:
     if await _is_known(storage, name):
         return
     values: dict[str, Value] = {"name": name, "created": datetime.now(UTC)}
-    try:
+    with suppress(RowExists):
         await storage.tables.transact(keys.PARTITIONS, _ALL, [insert(name.lower(), values)])
-    except RowExists:
-        pass
     storage.memory.partitions.put(name.lower(), name)
 
 

@@ -1,6 +1,5 @@
 """Rows of table `archive` for what still has to be done: pending changes and purges."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -10,8 +9,7 @@ from shared.storage import keys
 from shared.storage.keys import StudyKey
 from shared.storage.rows import Change, cut_text, joined_text, parse_changes, render_changes
 from shared.storage.storage import Storage
-from shared.storage.tables import Row, RowChanged, RowExists, RowMissing
-from shared.storage.tables import between, delete, insert, merge
+from shared.storage.tables import Row, RowChanged, RowExists, RowMissing, between, delete, insert, merge
 from shared.storage.terms import IndexKey
 from shared.storage.versions import next_version
 

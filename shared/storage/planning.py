@@ -14,8 +14,18 @@ from dataclasses import dataclass, replace
 
 from shared.storage import keys, terms
 from shared.storage.keys import StudyKey
-from shared.storage.rows import Change, LevelRow, NewInstance, Values, cut_text, indexable
-from shared.storage.rows import render_changes, render_instance, render_level, row_bytes
+from shared.storage.rows import (
+    Change,
+    LevelRow,
+    NewInstance,
+    Values,
+    cut_text,
+    indexable,
+    render_changes,
+    render_instance,
+    render_level,
+    row_bytes,
+)
 from shared.storage.tables import Operation, Value, delete, insert, merge
 from shared.storage.tables import replace as replace_row
 
@@ -73,9 +83,7 @@ def batches(instances: Sequence[NewInstance]) -> list[list[NewInstance]]:
     return found
 
 
-def plan_commit(
-    key: StudyKey, known: Known, instances: Sequence[NewInstance], version: int
-) -> CommitPlan:
+def plan_commit(key: StudyKey, known: Known, instances: Sequence[NewInstance], version: int) -> CommitPlan:
     """Work out the transaction that makes instances exist.
 
     Args:
@@ -112,9 +120,7 @@ def render_pending(
     return {"action": action, **cut_text("changes", render_changes(changes)), **cut_text("index", lines)}
 
 
-def touched(
-    key: StudyKey, study: LevelChange, series: Mapping[str, LevelChange]
-) -> list[terms.IndexKey]:
+def touched(key: StudyKey, study: LevelChange, series: Mapping[str, LevelChange]) -> list[terms.IndexKey]:
     """Every row of a search table that a change writes or takes away."""
     found: dict[terms.IndexKey, None] = {}
     if study.before != study.after:

@@ -17,11 +17,9 @@ from shared.storage.commit import announce_change, settle
 from shared.storage.index import agree, wanted_rows
 from shared.storage.keys import Scope, StudyKey
 from shared.storage.planning import Known, LevelChange
-from shared.storage.rows import DETAILS, LOCATION, Change, InstanceRow, LevelRow
-from shared.storage.rows import parse_instance, render_level
+from shared.storage.rows import DETAILS, LOCATION, Change, InstanceRow, LevelRow, parse_instance, render_level
 from shared.storage.storage import Storage
-from shared.storage.tables import Operation, RowChanged, RowExists, RowMissing
-from shared.storage.tables import between, delete, insert, merge
+from shared.storage.tables import Operation, RowChanged, RowExists, RowMissing, between, delete, insert, merge
 from shared.storage.tables import replace as replace_row
 from shared.storage.versions import next_version
 
@@ -119,15 +117,11 @@ async def _see(storage: Storage, scope: Scope, rows: Sequence[InstanceRow]) -> _
 
 
 async def _anchor(storage: Storage, key: StudyKey, series: str, revision: int) -> str | None:
-    row = await storage.tables.get(
-        keys.ARCHIVE, key.archive, keys.anchor_row(series, revision), ("RowKey",)
-    )
+    row = await storage.tables.get(keys.ARCHIVE, key.archive, keys.anchor_row(series, revision), ("RowKey",))
     return row.etag if row else None
 
 
-async def _is_left(
-    storage: Storage, key: StudyKey, series: str, removed: Sequence[InstanceRow]
-) -> bool:
+async def _is_left(storage: Storage, key: StudyKey, series: str, removed: Sequence[InstanceRow]) -> bool:
     """Whether a series has instances besides these."""
     gone = {row.instance for row in removed}
     filter_text = between(key.archive, *keys.instance_rows(series))

@@ -1,7 +1,7 @@
 """Tables: transactions in one partition, single rows, and queries page by page."""
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Final
 
 from shared.errors import Unavailable
@@ -31,6 +31,7 @@ from shared.storage.operations import (
     delete,
     entity_path,
     insert,
+    is_busy,
     merge,
     parse,
     render,
@@ -126,11 +127,11 @@ class Tables:
             Unavailable: No clear answer came; whether it was carried out is unknown.
         """
         request = render(self._wire.connection.table, table, partition, operations)
-        reply = await self._wire.send(request)
+        reply = await self._wire.send(request, is_busy=is_busy)
         outcome = parse(reply, request)
         if outcome.code == "TableNotFound":
             await self._create(table)
-            reply = await self._wire.send(request)
+            reply = await self._wire.send(request, is_busy=is_busy)
             outcome = parse(reply, request)
         if outcome.status:
             raise _failure(request, outcome, reply.after_retry)
@@ -158,7 +159,7 @@ class Tables:
         select: Sequence[str] = (),
         page: int = MAX_PAGE,
         limit: int | None = None,
-    ) -> AsyncIterator[list[Row]]:
+    ) -> AsyncGenerator[list[Row], None]:
         """Read the rows that meet a condition, in the order of their keys, in pages that are never empty.
 
         Args:

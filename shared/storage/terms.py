@@ -83,7 +83,9 @@ def study_rows(key: StudyKey, study: LevelRow | None) -> dict[IndexKey, Mapping[
         "values": render_values(study.values),
     }
     tail = f"{keys.newest_first(study.created)}|{key.study}"
-    found: dict[IndexKey, Mapping[str, Value]] = {IndexKey(STUDIES, keys.day_partition(key.partition, study.created), tail): content}
+    found: dict[IndexKey, Mapping[str, Value]] = {
+        IndexKey(STUDIES, keys.day_partition(key.partition, study.created), tail): content
+    }
     for search_table in STUDY_TABLES:
         found |= dict.fromkeys(_term_keys(search_table, key, study.values, tail), content)
     return found
@@ -134,9 +136,7 @@ def is_date(text: str) -> bool:
     return len(text) == 8 and text.isascii() and text.isdigit()
 
 
-def _term_keys(
-    search_table: SearchTable, key: StudyKey, values: Values, tail: str
-) -> Iterator[IndexKey]:
+def _term_keys(search_table: SearchTable, key: StudyKey, values: Values, tail: str) -> Iterator[IndexKey]:
     for text in terms(search_table.kind, values.get(search_table.tag, {})):
         if search_table.kind is not Kind.DATE:
             encoded = keys.term(text)

@@ -64,9 +64,7 @@ class BlockUpload:
     async def _settle(self, most: int) -> None:
         """Wait until at most so many blocks are on their way; an upload that failed is raised here."""
         while len(self._on_the_way) > most:
-            done, self._on_the_way = await asyncio.wait(
-                self._on_the_way, return_when=asyncio.FIRST_COMPLETED
-            )
+            done, self._on_the_way = await asyncio.wait(self._on_the_way, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
 

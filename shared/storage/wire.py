@@ -126,6 +126,10 @@ class StorageRefused(Exception):
         self.code = code
 
 
+class _Busy(Exception):
+    """A passing failure lay within the body of an answer."""
+
+
 def find_code(body: bytes) -> str:
     """Find the service's error code in the JSON or XML of an answer."""
     found = _CODE.search(body)
@@ -153,8 +157,12 @@ class Wire:
             total=None, sock_connect=self.limits.connect_seconds, sock_read=self.limits.try_seconds
         )
 
-    async def send(self, request: Request) -> Reply:
+    async def send(self, request: Request, *, is_busy: Callable[[Reply], bool] | None = None) -> Reply:
         """Send a request until there is an answer, and read it whole.
+
+        Args:
+            request: What to ask. It is sent as often as needed.
+            is_busy: Finds a passing failure that the status does not tell.
 
         Raises:
             Unavailable: There was none within the limits.
@@ -163,7 +171,10 @@ class Wire:
         async def read(response: aiohttp.ClientResponse, after_retry: bool) -> Reply:
             body = await response.read()
             current().bytes_read += len(body)
-            return Reply(response.status, response.headers, body, after_retry)
+            reply = Reply(response.status, response.headers, body, after_retry)
+            if is_busy is not None and is_busy(reply):
+                raise _Busy
+            return reply
 
         return await self._until_answered(request, read)
 
@@ -203,7 +214,7 @@ class Wire:
                     return await finish(response, unclear)
                 asked_to_wait = _retry_after(response.headers)
                 await response.read()
-            except BROKEN as error:
+            except (*BROKEN, _Busy) as error:
                 cause = error
             unclear = True
             delay = pick_delay(self.limits, number, asked_to_wait)

@@ -3,8 +3,16 @@
 from collections.abc import AsyncIterator
 
 from shared.errors import TooLarge
-from shared.web.multipart import Event, Multipart, MultipartReader, PartBegin, PartBytes, PartEnd
-from shared.web.multipart import Single, require_dicom
+from shared.web.multipart import (
+    Event,
+    Multipart,
+    MultipartReader,
+    PartBegin,
+    PartBytes,
+    PartEnd,
+    Single,
+    require_dicom,
+)
 
 
 async def read_parts(

@@ -6,14 +6,14 @@ from typing import Self
 
 from shared.dicom.errors import NotDicom
 from shared.dicom.part10 import Identity, Part10File, Part10Reader
-from shared.stow.checks import Passed, Rules, check, identity_problem
-from shared.stow.outcome import Failure, Refused
 from shared.storage import active, keys
 from shared.storage.keys import study_key
 from shared.storage.rows import Location
 from shared.storage.storage import Storage
 from shared.storage.upload import BlockUpload
 from shared.storage.versions import next_version
+from shared.stow.checks import Passed, Rules, check, identity_problem
+from shared.stow.outcome import Failure, Refused
 
 SMALL_BYTES = 4 * 1024 * 1024
 """Files up to here wait in memory for others to share a blob with."""

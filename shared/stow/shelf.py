@@ -9,9 +9,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from shared.errors import Unavailable
 from shared.dicom.part10 import Part10File
 from shared.dicom.tags import CORE_SEARCH, RETURNED_BY_ALL, RETURNED_BY_DEFAULT_V1, SearchLevel
+from shared.errors import Unavailable
 from shared.storage import active, keys
 from shared.storage.commit import commit
 from shared.storage.keys import StudyKey, study_key

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from shared.storage import archive, keys, pending
 from shared.storage.blobs import BlobMissing
-from shared.storage.keys import StudyKey
+from shared.storage.keys import Scope, StudyKey
 from shared.storage.pending import Purge
 from shared.storage.rows import LOCATION, Change, InstanceRow, Location
 from shared.storage.storage import Storage
@@ -70,7 +70,7 @@ async def _named(storage: Storage, key: StudyKey, pack: str) -> list[InstanceRow
     """The instances whose bytes lie in a pack, in the order of their bytes."""
     rows = [
         row
-        async for page in archive.read_instances(storage, key, None, LOCATION)
+        async for page in archive.read_instances(storage, Scope(key), LOCATION)
         for row in page
         if row.location.blob == pack
     ]
@@ -96,9 +96,7 @@ async def _rewrite(storage: Storage, key: StudyKey, pack: str, rows: Sequence[In
 
 
 async def _read(storage: Storage, location: Location) -> bytes:
-    return await storage.blobs.read_all(
-        keys.DICOM, location.blob, location.start, location.length
-    )
+    return await storage.blobs.read_all(keys.DICOM, location.blob, location.start, location.length)
 
 
 async def _point(storage: Storage, key: StudyKey, rows: Sequence[InstanceRow], pack: str) -> None:

@@ -14,7 +14,7 @@ from shared.storage import active, archive, keys, pending, terms
 from shared.storage.active import QUIET_BEFORE_REMOVAL, ActiveStudy
 from shared.storage.commit import settle
 from shared.storage.index import agree, wanted_rows
-from shared.storage.keys import StudyKey
+from shared.storage.keys import Scope, StudyKey
 from shared.storage.pending import Pending, Purge
 from shared.storage.rows import DETAILS, LOCATION
 from shared.storage.storage import Storage
@@ -38,9 +38,7 @@ class Mended:
     """Blobs that no row named."""
 
     def __add__(self, other: "Mended") -> "Mended":
-        return Mended(
-            self.studies + other.studies, self.changes + other.changes, self.blobs + other.blobs
-        )
+        return Mended(self.studies + other.studies, self.changes + other.changes, self.blobs + other.blobs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +113,7 @@ async def _named(storage: Storage, key: StudyKey) -> set[str]:
     ]
     for change in (change for item in waiting for change in item.changes):
         names |= {change.location.blob, *change.details}
-    async for page in archive.read_instances(storage, key, None, (*LOCATION, *DETAILS)):
+    async for page in archive.read_instances(storage, Scope(key), (*LOCATION, *DETAILS)):
         for row in page:
             names |= {row.location.blob, row.metadata_blob, row.frames_blob}
     return names

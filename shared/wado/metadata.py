@@ -57,12 +57,12 @@ async def _pages(storage: Storage, scope: Scope) -> AsyncIterator[list[InstanceR
         if row:
             yield [row]
         return
-    async for page in archive.read_instances(storage, scope.key, scope.series, select, page=ROWS_AT_ONCE):
+    async for page in archive.read_instances(storage, scope, select, page=ROWS_AT_ONCE):
         yield page
 
 
 async def _versions(storage: Storage, scope: Scope) -> list[int]:
-    pages = archive.read_instances(storage, scope.key, scope.series, ("version",))
+    pages = archive.read_instances(storage, scope, ("version",))
     return [row.version async for page in pages for row in page]
 
 

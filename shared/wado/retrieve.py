@@ -84,7 +84,7 @@ async def _rows(storage: Storage, scope: Scope) -> list[InstanceRow]:
     if scope.series is not None and scope.instance is not None:
         row = await archive.read_instance(storage, scope.key, scope.series, scope.instance, LOCATION)
         return [row] if row else []
-    pages = archive.read_instances(storage, scope.key, scope.series, LOCATION)
+    pages = archive.read_instances(storage, scope, LOCATION)
     rows = [row async for page in pages for row in page]
     # In the order of arrival the instances of a pack are neighbours.
     return sorted(rows, key=lambda row: row.version)
@@ -102,7 +102,9 @@ async def _answer(storage: Storage, scope: Scope, rows: Sequence[InstanceRow], c
         return Answer(200, headers, body, counts)
     boundary = boundary_for(scope.key.archive, scope.level, *(str(row.version) for row in rows))
     heads = [_head(boundary, row, first=row is rows[0]) for row in rows]
-    length = total_length(boundary, ((head, row.location.length) for head, row in zip(heads, rows, strict=True)))
+    length = total_length(
+        boundary, ((head, row.location.length) for head, row in zip(heads, rows, strict=True))
+    )
     body = await primed(_multipart(storage, rows, heads, boundary))
     headers = {"Content-Type": multipart_type(DICOM_TYPE, boundary), "Content-Length": str(length)}
     return Answer(200, headers, body, counts)
