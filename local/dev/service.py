@@ -26,10 +26,13 @@ class Service:
 
     url: str
     leash: Leash
+    printing: threading.Thread
+    """Passes on what it prints."""
 
     def stop(self) -> None:
         """Let it finish its requests, stop it and wait. A second call does nothing."""
         self.leash.stop()
+        self.printing.join()
 
     def __enter__(self) -> Self:
         return self
@@ -53,7 +56,12 @@ def check_port(port: int) -> None:
 
 
 def start_service(
-    port: int, storage: str, *, settings: Mapping[str, str] | None = None, log: Path | None = None
+    port: int,
+    storage: str,
+    *,
+    settings: Mapping[str, str] | None = None,
+    log: Path | None = None,
+    python: str = sys.executable,
 ) -> Service:
     """Start the service and wait until it answers.
 
@@ -62,21 +70,23 @@ def start_service(
         storage: Connection string of the archive and of the host's own state.
         settings: More settings. Like the storage they win over those of local.settings.json.
         log: The file for its log lines; our standard error when left out.
+        python: The interpreter it runs under.
 
     Raises:
         Failure: It ended, or said nothing for too long, before it answered.
     """
     chosen = {**_sample_settings(), **os.environ, **(settings or {})}
     env = {**chosen, "DicomStorage": storage, "AzureWebJobsStorage": storage}
-    argv = [sys.executable, "-m", "local", "--app", str(ROOT), "--port", str(port)]
+    argv = [python, "-m", "local", "--app", str(ROOT), "--port", str(port)]
     command = Command(argv, log=str(log) if log else None, prints=True)
     leash = Leash([command], env=env, stdout=subprocess.PIPE, cwd=ROOT)
     url = _wait_for_address(leash)
     if url is None:
         leash.stop()
         raise Failure(f"The service does not start; {log or 'the lines above'} may tell why.")
-    threading.Thread(target=_pass_on, args=(leash,), daemon=True).start()
-    return Service(url, leash)
+    printing = threading.Thread(target=_pass_on, args=(leash,), daemon=True)
+    printing.start()
+    return Service(url, leash, printing)
 
 
 def _sample_settings() -> dict[str, str]:
@@ -101,5 +111,6 @@ def _wait_for_address(leash: Leash) -> str | None:
 
 def _pass_on(leash: Leash) -> None:
     """Read on, so that an app that prints does not stall on a full pipe."""
-    for line in leash.stdout:
-        sys.stderr.write(line.decode(errors="replace"))
+    with leash.stdout as lines:
+        for line in lines:
+            sys.stderr.write(line.decode(errors="replace"))
