@@ -3,7 +3,7 @@
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import Enum, auto
+from enum import IntEnum, auto
 from typing import Final, Protocol
 
 from shared.dicom import plans
@@ -14,7 +14,7 @@ SHORT_HEADER_BYTES: Final = 8
 WIDE_HEADER_BYTES: Final = 12
 
 
-class Coding(Enum):
+class Coding(IntEnum):
     """How elements are written."""
 
     IMPLICIT = auto()

@@ -1,7 +1,7 @@
 """What is open while a dataset is read, and what it leaves behind."""
 
 from dataclasses import dataclass
-from enum import Enum, auto
+from enum import IntEnum, auto
 from typing import Final
 
 from shared.dicom.headers import Coding, Scope
@@ -37,7 +37,9 @@ class PixelElement:
     """None when native."""
 
 
-class Kind(Enum):
+class Kind(IntEnum):
+    """What is open; an integer, as every step looks one up and a plain Enum hashes slowly."""
+
     DATASET = auto()
     SEQUENCE = auto()
     FRAGMENTS = auto()

@@ -26,8 +26,9 @@ MAX_METADATA_BYTES: Final = 16 * 1024 * 1024
 MAX_TEXT_BYTES: Final = 1024 * 1024 * 1024
 """The same before compression, which small elements without end would make small."""
 
-MAX_SORTED_BYTES: Final = 4 * 1024 * 1024
-"""Text of a dataset whose elements are out of order, as it must be held whole to be sorted."""
+MAX_SORTED_BYTES: Final = 2 * 1024 * 1024
+"""Text of a dataset whose elements are out of order, as it must be held as values to be sorted. A longer one
+keeps the order of the file."""
 
 COMPRESSION_LEVEL: Final = 3
 
@@ -114,9 +115,9 @@ def _trimmed(value: JsonValue) -> JsonValue:
 
 
 def _sorted(compressed: bytes | bytearray) -> bytes:
-    """Put the keys of every level in ascending order; of an element that comes twice the last one stays."""
+    """Put the keys of every level in ascending order; of an element that comes twice the last stays."""
     text = zlib.decompressobj().decompress(compressed, MAX_SORTED_BYTES + 1)
     if len(text) > MAX_SORTED_BYTES:
-        raise NotDicom("The elements are not in ascending order, and too many to be sorted.")
+        return bytes(compressed)
     plain = json.dumps(json.loads(text), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return zlib.compress(plain.encode("utf-8", "replace"), COMPRESSION_LEVEL)

@@ -6,7 +6,7 @@ and kept in a bounded cache keyed by the header's own bytes.
 """
 
 from dataclasses import dataclass, replace
-from enum import Enum, auto
+from enum import IntEnum, auto
 from functools import lru_cache
 from typing import Final
 
@@ -56,7 +56,7 @@ BULK_VRS: Final = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
 """Left out of metadata at every level (API rules section 7.2)."""
 
 
-class Role(Enum):
+class Role(IntEnum):
     """What an element is to the reader."""
 
     VALUE = auto()
@@ -69,7 +69,7 @@ class Role(Enum):
     """Group 0002, which belongs before the dataset, or an item outside a sequence."""
 
 
-class Layout(Enum):
+class Layout(IntEnum):
     """Where an element's length stands."""
 
     SHORT = auto()
