@@ -28,7 +28,7 @@ log = logging.getLogger("dicomweb")
 )
 async def emit_changes(blob: func.InputStream) -> None:
     """A change was committed: enter all that are waiting into the change feed."""
-    made = await emit(service().storage)
+    made = await emit(service().storage, (blob.name or "").partition("/")[2])
     if made:
         log.info("function=emit_changes entries=%d", made)
 
@@ -49,8 +49,16 @@ async def sweep(timer: func.TimerRequest) -> None:
     """Finish what a crash left."""
     storage = service().storage
     total = Mended()
-    async for found in visit_due(storage):
-        await emit_pending(storage, found.unfed)
-        total += found.mended
-    await emit(storage)
-    log.info("function=sweep studies=%d changes=%d blobs=%d", total.studies, total.changes, total.blobs)
+    try:
+        async for found in visit_due(storage):
+            await emit_pending(storage, found.unfed)
+            total += found.mended
+    finally:
+        await emit(storage)
+        log.info(
+            "function=sweep studies=%d changes=%d blobs=%d failed=%d",
+            total.studies,
+            total.changes,
+            total.blobs,
+            total.failed,
+        )

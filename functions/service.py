@@ -1,12 +1,16 @@
-"""The settings and the storage of this process, made at the first request."""
+"""The settings of this process, read when the app is loaded, and its storage, opened at the first request."""
 
 import os
 from dataclasses import dataclass
 from functools import cache
+from typing import Final
 
 from shared.config import CONNECTION, Settings, read_settings
 from shared.storage.connection import resolve
 from shared.storage.storage import Storage, Times, open_storage
+
+SETTINGS: Final = read_settings(os.environ)
+"""A wrong one stops the start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +24,5 @@ class Service:
 @cache
 def service() -> Service:
     """The one service of this process."""
-    settings = read_settings(os.environ)
     connection = resolve(CONNECTION, os.environ)
-    return Service(settings, open_storage(connection, Times(settings.retention, settings.grace)))
+    return Service(SETTINGS, open_storage(connection, Times(SETTINGS.retention, SETTINGS.grace)))

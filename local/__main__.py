@@ -9,12 +9,14 @@ import threading
 from pathlib import Path
 
 from local.errors import HostError
-from local.host import GRACE_SECONDS, Place, run_host
+from local.host import Place, run_host
 from local.invoker import CHOICES
 from local.logs import set_up_logs
 from local.settings import export_values, read_settings
 
 DEFAULT_PORT = 7071
+THREAD_SECONDS = 0.5
+"""What the threads of functions get to end, after the invocations had their time already."""
 
 
 def parse_arguments(arguments: list[str]) -> argparse.Namespace:
@@ -63,7 +65,7 @@ def leave(code: int) -> None:
     """End the process, even when a function's thread never ends."""
     for thread in threading.enumerate():
         if thread is not threading.current_thread() and not thread.daemon:
-            thread.join(timeout=GRACE_SECONDS)
+            thread.join(timeout=THREAD_SECONDS)
             if thread.is_alive():
                 logging.getLogger("local").warning("a function's thread is still running and is left behind")
                 logging.shutdown()

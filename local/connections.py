@@ -13,8 +13,9 @@ HOST_STORAGE = "AzureWebJobsStorage"
 # A dead emulator should be noticed in seconds; the triggers come again anyway.
 PATIENCE: dict[str, Any] = {
     "retry_total": 2,
-    "initial_backoff": 0.2,
-    "increment_base": 1,
+    "initial_backoff": 0.1,
+    "increment_base": 0.5,
+    "random_jitter_range": 0,
     "connection_timeout": 5,
 }
 

@@ -5,6 +5,7 @@ number and its weekday, unlike in Unix cron. A plain time span such as 00:05:00 
 """
 
 import datetime
+import itertools
 import re
 from dataclasses import dataclass
 
@@ -67,13 +68,10 @@ class Schedule:
 
     def first_time(self, start: datetime.time) -> datetime.time | None:
         """Find the first time of a day at or after the one given."""
-        for hour in self.hours:
-            if hour < start.hour:
-                continue
-            for minute in self.minutes:
-                for second in self.seconds:
-                    if (hour, minute, second) >= (start.hour, start.minute, start.second):
-                        return datetime.time(hour, minute, second)
+        hours = [hour for hour in self.hours if hour >= start.hour]
+        for time in itertools.product(hours, self.minutes, self.seconds):
+            if time >= (start.hour, start.minute, start.second):
+                return datetime.time(*time)
         return None
 
 

@@ -37,6 +37,8 @@ class Function:
     name: str
     id: str
     bindings: tuple[Binding, ...]
+    retries: bool = False
+    """Whether the app asks for a retry policy."""
 
     @property
     def trigger(self) -> Binding:
@@ -57,7 +59,7 @@ class Function:
         return [binding for binding in self.bindings if binding.is_output]
 
 
-def parse_function(name: str, id: str, raw_bindings: Iterable[str]) -> Function:
+def parse_function(name: str, id: str, raw_bindings: Iterable[str], *, retries: bool = False) -> Function:
     """Read a function from the JSON of its bindings, as the worker reports them."""
     bindings = []
     for raw in raw_bindings:
@@ -70,7 +72,7 @@ def parse_function(name: str, id: str, raw_bindings: Iterable[str]) -> Function:
                 fields=fields,
             )
         )
-    return Function(name, id, tuple(bindings))
+    return Function(name, id, tuple(bindings), retries)
 
 
 def fault_in(function: Function) -> str | None:

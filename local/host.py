@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import errno
 import logging
+import math
 import os
 import signal
 import socket
@@ -27,9 +28,8 @@ from local.triggers import make_triggers
 
 LOG = logging.getLogger("local")
 
-GRACE_SECONDS = 5
-"""How long running requests and invocations may go on once the host was told to end."""
-
+KEEP_ALIVE_SECONDS = 130
+"""How long an idle connection stays open, as in Kestrel."""
 
 WORKER_PAGES = ("/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json")
 """Where the worker's web application answers with documentation of itself, as soon as streams are on."""
@@ -81,9 +81,9 @@ async def run_host(settings: Settings, place: Place, choice: str) -> None:
     admin = Admin(runner, triggers, loaded, faults)
     try:
         await triggers.start()
-        await serve(Front(settings.http, routes, invoker, bindings, admin), listening)
+        await serve(Front(settings.http, routes, invoker, bindings, admin), listening, settings.grace_seconds)
     finally:
-        await asyncio.gather(triggers.stop(GRACE_SECONDS), admin.stop(GRACE_SECONDS))
+        await asyncio.gather(triggers.stop(settings.grace_seconds), admin.stop(settings.grace_seconds))
         await connections.close()
         await invoker.close()
         LOG.info("ended")
@@ -96,7 +96,8 @@ def open_socket(place: Place) -> socket.socket:
         HostError: It cannot be had.
     """
     family = socket.AF_INET6 if ":" in place.host else socket.AF_INET
-    # Named as TCP, so that asyncio switches off Nagle's algorithm: else small answers wait 40 ms for a client's ack.
+    # Named as TCP, so that asyncio switches off Nagle's algorithm: else small answers wait 40 ms for
+    # a client's acknowledgement.
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -131,6 +132,9 @@ def tell(functions: Sequence[Function], faults: Mapping[str, str]) -> None:
         for function in functions
         if function.kind != "httptrigger"
     ]
+    for function in functions:
+        if function.retries:
+            LOG.warning("%s has a retry policy, which has no effect in this host", function.name)
     LOG.info("%d HTTP functions%s", len(functions) - len(others), "".join(f", {other}" for other in others))
 
 
@@ -141,7 +145,7 @@ def warn_of_shadows(routes: Sequence[Route]) -> None:
             LOG.warning("GET %s never reaches %s: the worker answers it itself", path, found.function.name)
 
 
-async def serve(front: Front, listening: socket.socket) -> None:
+async def serve(front: Front, listening: socket.socket, grace_seconds: float) -> None:
     """Answer requests until a signal comes."""
     config = uvicorn.Config(
         front,
@@ -151,7 +155,8 @@ async def serve(front: Front, listening: socket.socket) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=GRACE_SECONDS,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=math.ceil(grace_seconds),
     )
     server = Server(config)
     loop = asyncio.get_running_loop()

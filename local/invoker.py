@@ -99,7 +99,7 @@ def choose_invoker(choice: str, settings: Settings) -> Invoker:
 
 def runtime_missing() -> str | None:
     """Say why the real runtime cannot be used here, or None when it can."""
-    if sys.version_info < (3, 13):
+    if tuple(sys.version_info) < (3, 13):
         return "it needs Python 3.13 or newer"
     if importlib.util.find_spec("azure_functions_runtime") is None:
         return "the package azure-functions-runtime is not installed"
@@ -110,7 +110,7 @@ def runtime_missing() -> str | None:
 
 async def send_plain(send: Send, status: int, body: bytes = b"", *headers: tuple[bytes, bytes]) -> None:
     """Send a short answer of the host's own."""
-    own = [(b"content-length", str(len(body)).encode())]
+    own = [] if status == 204 else [(b"content-length", str(len(body)).encode())]
     if body and not any(name == b"content-type" for name, _ in headers):
         own.append((b"content-type", b"text/plain; charset=utf-8"))
     await send({"type": "http.response.start", "status": status, "headers": [*own, *headers]})

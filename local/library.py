@@ -48,7 +48,8 @@ class LibraryInvoker:
         try:
             for each in apps[0].get_functions():
                 name = str(each.get_function_name())
-                functions.append(parse_function(name, name, each.get_raw_bindings()))
+                retries = each.get_settings_dict("retry_policy") is not None
+                functions.append(parse_function(name, name, each.get_raw_bindings(), retries=retries))
                 self.code[name] = each.get_user_function()
         except Exception as error:
             raise AppError(why_not_loaded(error, self.settings.app)) from error
@@ -214,9 +215,7 @@ def encode_outputs(function: Function, result: Any, outs: Mapping[str, Any]) -> 
 
 def converter_of(kind: str) -> Any:
     """The library's converter for a binding type."""
-    from azure.functions import get_binding_registry
-
-    return get_binding_registry().get(kind)  # type: ignore[no-untyped-call]  # the library has no types here
+    return importlib.import_module("azure.functions").get_binding_registry().get(kind)
 
 
 def make_out() -> Any:

@@ -66,7 +66,7 @@ class RuntimeInvoker:
             self.web = await asyncio.wait_for(served, timeout=5)
         found = await self.ask(self.runtime.functions_metadata_request)
         return [
-            parse_function(each.name, each.function_id, each.raw_bindings)
+            parse_function(each.name, each.function_id, each.raw_bindings, retries=bool(each.retry_options))
             for each in found.function_metadata_results or ()
         ]
 

@@ -45,6 +45,9 @@ class QueueSettings:
     """How long a message that failed stays away before its next try."""
 
     max_polling_seconds: float
+    hold_seconds: float
+    """How long a message is hidden while its function runs; after a crash it comes back when this is over."""
+
     base64: bool
 
 
@@ -72,6 +75,9 @@ class Settings:
     queues: QueueSettings
     blobs: BlobSettings
     timeout_seconds: float | None
+    grace_seconds: float
+    """How long running requests and invocations may go on once the host was told to end."""
+
     log_level: str
     not_honoured: tuple[str, ...]
     """Names in host.json that mean something to the real host and nothing to this one."""
@@ -118,9 +124,10 @@ def read_settings(app: Path, environment: Mapping[str, str]) -> Settings:
         values=values,
         port=int(site["LocalHttpPort"]) if str(site.get("LocalHttpPort", "")).isdigit() else None,
         http=read_http(host, values, site),
-        queues=read_queues(host),
+        queues=read_queues(host, values),
         blobs=read_blobs(host, values),
         timeout_seconds=read_timeout(host),
+        grace_seconds=read_seconds(values, "LOCAL_HOST_GRACE_SECONDS", default=5, low=0.1),
         log_level=read_log_level(host),
         not_honoured=tuple(find_not_honoured(host)),
     )
@@ -289,7 +296,7 @@ def read_http(host: Mapping[str, Any], values: Mapping[str, str], site: Mapping[
     )
 
 
-def read_queues(host: Mapping[str, Any]) -> QueueSettings:
+def read_queues(host: Mapping[str, Any], values: Mapping[str, str]) -> QueueSettings:
     where = "extensions.queues."
     encoding = str(look_up(host, where + "messageEncoding") or "base64").lower()
     if encoding not in ("base64", "none"):
@@ -303,22 +310,28 @@ def read_queues(host: Mapping[str, Any]) -> QueueSettings:
         max_dequeue_count=read_whole(host, where + "maxDequeueCount", default=5, low=1),
         visibility_seconds=read_span(host, where + "visibilityTimeout", default=0),
         max_polling_seconds=max(0.1, read_span(host, where + "maxPollingInterval", default=60)),
+        hold_seconds=read_seconds(values, "LOCAL_HOST_QUEUE_HOLD_SECONDS", default=600, low=1),
         base64=encoding == "base64",
     )
 
 
 def read_blobs(host: Mapping[str, Any], values: Mapping[str, str]) -> BlobSettings:
     cores = os.cpu_count() or 1
-    poll = values.get("local_host_blob_poll_seconds") or "0.25"
-    if not re.fullmatch(r"\d+(\.\d+)?", poll) or not 0.01 <= float(poll) <= 3600:
-        raise SettingsError(
-            f"LOCAL_HOST_BLOB_POLL_SECONDS is {poll!r}; it must be a number from 0.01 to 3600."
-        )
     return BlobSettings(
         max_parallel=read_whole(host, "extensions.blobs.maxDegreeOfParallelism", default=8 * cores, low=1),
         poison_threshold=read_whole(host, "extensions.blobs.poisonBlobThreshold", default=5, low=1),
-        poll_seconds=float(poll),
+        poll_seconds=read_seconds(values, "LOCAL_HOST_BLOB_POLL_SECONDS", default=0.25, low=0.01),
     )
+
+
+def read_seconds(values: Mapping[str, str], name: str, *, default: float, low: float) -> float:
+    """Read a setting of this host's own, which the real host does not have."""
+    text = values.get(fold(name))
+    if not text:
+        return default
+    if not re.fullmatch(r"\d+(\.\d+)?", text) or not low <= float(text) <= 3600:
+        raise SettingsError(f"{name} is {text!r}; it must be a number from {low} to 3600.")
+    return float(text)
 
 
 def read_timeout(host: Mapping[str, Any]) -> float | None:

@@ -56,24 +56,24 @@ class Triggers:
         """
         before, end = self.runner.finished, time.monotonic() + DRAIN_SECONDS
         while time.monotonic() < end:
-            # What runs during a round may put work where the round has looked already, so a round only
-            # counts as quiet when nothing ran in it.
-            mark = self.runner.finished
+            # What runs during a round may put work where the round has looked already, and a queue that is
+            # busy is not looked into at all; so a round is only quiet when nothing ran in it.
+            mark, at_first = self.runner.finished, self.running()
             found = sum([await poller.look(eager=True) for poller in self.pollers.values()])
-            failing = [
-                poller.source.name for poller in self.pollers.values() if poller.failing_since is not None
-            ]
+            failing = [name for name, poller in self.pollers.items() if poller.failing_since is not None]
             if failing:
                 raise NotQuiet(f"The storage of {', '.join(failing)} does not answer.")
-            running = {task for poller in self.pollers.values() for task in poller.source.running}
+            running = self.running()
             waiting = sum(poller.source.waiting for poller in self.pollers.values())
-            if not found and not running and not waiting and mark == self.runner.finished:
+            if not (found or at_first or running or waiting) and mark == self.runner.finished:
                 return self.runner.finished - before
             if running:
-                await asyncio.wait(
-                    running, return_when=asyncio.FIRST_COMPLETED, timeout=end - time.monotonic()
-                )
+                left = end - time.monotonic()
+                await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED, timeout=left)
         raise NotQuiet(f"There was still work after {DRAIN_SECONDS} seconds.")
+
+    def running(self) -> set[asyncio.Task[None]]:
+        return {task for poller in self.pollers.values() for task in poller.source.running}
 
 
 def make_triggers(

@@ -95,9 +95,7 @@ class Poller:
         if self.failing_since is None:
             self.failing_since = time.monotonic()
             reason = type(error).__name__
-            LOG.warning(
-                "%s: its storage does not answer as it should (%s); trying again", self.source.name, reason
-            )
+            LOG.warning("%s: its storage fails (%s); it is asked again and again", self.source.name, reason)
         LOG.debug("%s: storage failure", self.source.name, exc_info=error)
         self.prepared = False
         self.pause = min(2.0, max(self.source.longest_seconds, self.shortest))
@@ -111,10 +109,17 @@ class Poller:
         """Look again at once."""
         self.source.woken.set()
 
-    async def stop(self, grace_seconds: float) -> None:
-        """Stop looking, give running invocations some time, then cancel them."""
+    async def end_loop(self) -> None:
         if self.loop:
             await cancelled(self.loop)
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Stop looking, give running invocations some time, then cancel them."""
+        # Not in the middle of a look: messages just received would be nobody's until their hold ends.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace_seconds), self.looking:
+                await self.end_loop()
+        await self.end_loop()
         self.source.give_up()
         if self.source.running:
             await asyncio.wait(set(self.source.running), timeout=grace_seconds)

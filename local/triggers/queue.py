@@ -1,7 +1,7 @@
 """Queue triggers, with the delivery rules of the storage extension.
 
-A message is held for ten minutes at a time while its function runs. Success deletes it, failure shows it
-again after `visibilityTimeout`, and the last failure moves it to `<queue>-poison`.
+A message is held for ten minutes at a time while its function runs, or as a setting says. Success deletes
+it, failure shows it again after `visibilityTimeout`, and the last failure moves it to `<queue>-poison`.
 """
 
 import asyncio
@@ -21,8 +21,6 @@ from local.runner import Runner
 from local.settings import QueueSettings
 
 LOG = logging.getLogger("local.triggers")
-
-HOLD_SECONDS = 600
 
 
 class QueueSource:
@@ -56,8 +54,8 @@ class QueueSource:
     async def poll(self, *, eager: bool = False) -> int:  # noqa: ARG002 - what waits for its next try is invisible
         if len(self.running) > self.settings.new_batch_threshold:
             return 0
-        size = self.settings.batch_size
-        pages = self.queue.receive_messages(messages_per_page=size, visibility_timeout=HOLD_SECONDS).by_page()
+        size, hold = self.settings.batch_size, int(self.settings.hold_seconds)
+        pages = self.queue.receive_messages(messages_per_page=size, visibility_timeout=hold).by_page()
         async for page in pages:
             messages = [message async for message in page]
             for message in messages:
@@ -110,8 +108,11 @@ class QueueSource:
     async def keep(self, message: QueueMessage) -> None:
         """Renew the hold on a message at half time, again and again."""
         while True:
-            await asyncio.sleep(HOLD_SECONDS / 2)
-            await self.show_again(message, HOLD_SECONDS)
+            await asyncio.sleep(self.settings.hold_seconds / 2)
+            try:
+                await self.show_again(message, self.settings.hold_seconds)
+            except AzureError as error:
+                LOG.warning("%s: the hold on a message was not renewed (%s)", self.name, type(error).__name__)
 
     async def after_failure(self, message: QueueMessage) -> None:
         if (message.dequeue_count or 0) >= self.settings.max_dequeue_count:

@@ -88,14 +88,13 @@ class Timer:
                 continue
             # An earlier run that lasted beyond the next moment delays it; it is then past due, and only once.
             await self.run(past_due=(now - due).total_seconds() > 1)
-            following = self.schedule.after(due)
-            passed = following is not None and following < datetime.now(UTC)
-            due = following if not passed or following is None else self.latest_missed(following)
+            due = self.next_due(due)
         LOG.warning("%s: its schedule is never due", self.function.name)
 
-    def latest_missed(self, due: datetime) -> datetime:
-        """Of several moments that went by during a run, the last."""
-        while (following := self.schedule.after(due)) and following <= datetime.now(UTC):
+    def next_due(self, last: datetime) -> datetime | None:
+        """Find the moment after the last one; of several that went by during a run only the latest counts."""
+        due = self.schedule.after(last)
+        while due and (following := self.schedule.after(due)) and following <= datetime.now(UTC):
             due = following
         return due
 

@@ -13,19 +13,22 @@ paused and still believes in it can neither fork the feed nor enter a change twi
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
+from shared.changefeed.order import batches, in_order, needed, number
 from shared.errors import Unavailable
 from shared.storage import feed, keys, pending
-from shared.storage.feed import MAX_ENTRIES, Entry, Head
+from shared.storage.feed import Entry
+from shared.storage.keys import StudyKey
+from shared.storage.mend import mend_index
 from shared.storage.pending import Pending
-from shared.storage.storage import Storage
+from shared.storage.storage import Head, Storage
 from shared.storage.tables import RowExists
 
 MAX_BLOBS = 100
-MAX_READS_AT_ONCE = 16
 LEASE_SECONDS = 60
 LEASE_BLOB = "changefeed"
 MAX_WAIT_SECONDS = 90.0
@@ -36,8 +39,12 @@ PAUSE_SECONDS = 0.2
 log = logging.getLogger(__name__)
 
 
-async def emit(storage: Storage) -> int:
+async def emit(storage: Storage, blob: str | None = None) -> int:
     """Enter every change that a blob in container `changes` names.
+
+    Args:
+        storage: The storage account.
+        blob: The one that woke us. If it was dealt with meanwhile, there is nothing to do.
 
     Returns:
         The number of entries made.
@@ -45,18 +52,21 @@ async def emit(storage: Storage) -> int:
     Raises:
         Unavailable: Another writer kept the lease for too long, or storage did not answer.
     """
-    async with storage.memory.emitting, _lease(storage):
+    async with storage.memory.emitting:
+        if blob is not None and storage.memory.emitted.get(blob):
+            return 0
         made = 0
-        while names := await _oldest_blobs(storage):
-            made += await _emit_blobs(storage, names)
+        async with _lease(storage):
+            while names := await _oldest_blobs(storage):
+                made += await _emit_blobs(storage, names)
         return made
 
 
 async def emit_pending(storage: Storage, changes: Sequence[Pending]) -> None:
-    """Enter changes that were found without their blobs."""
+    """Enter changes that were found without their blobs, and whose search rows are mended."""
     if changes:
         async with storage.memory.emitting, _lease(storage):
-            await _emit_changes(storage, changes)
+            await _emit_changes(storage, in_order(changes))
 
 
 async def _oldest_blobs(storage: Storage) -> list[str]:
@@ -69,77 +79,61 @@ async def _oldest_blobs(storage: Storage) -> list[str]:
 
 
 async def _emit_blobs(storage: Storage, names: Sequence[str]) -> int:
-    limit = asyncio.Semaphore(MAX_READS_AT_ONCE)
-
-    async def read(name: str) -> Pending | None:
-        async with limit:
-            return await pending.read_pending(storage, *keys.parse_change_blob(name))
-
-    found = await asyncio.gather(*map(read, names))
-    made = await _emit_changes(storage, [change for change in found if change])
+    announced: dict[StudyKey, set[int]] = defaultdict(set)
+    for name in names:
+        try:
+            key, version = keys.parse_change_blob(name)
+        except ValueError:
+            log.error("container %s holds a blob that is no change; it is removed", keys.CHANGES)
+        else:
+            announced[key].add(version)
+    found = await asyncio.gather(*(_read(storage, *study) for study in announced.items()))
+    made = await _emit_changes(storage, [change for changes in found for change in changes])
     await asyncio.gather(*(storage.blobs.delete(keys.CHANGES, name) for name in names))
+    for name in names:
+        storage.memory.emitted.put(name, True)
     return made
+
+
+async def _read(storage: Storage, key: StudyKey, announced: set[int]) -> list[Pending]:
+    """The announced changes of a study that are pending, and what has to be entered before them."""
+    every = await pending.all_pending(storage, key)
+    known = [change for change in every if change.version in announced]
+    late = needed(known, [change for change in every if change.version not in announced])
+    for change in late:
+        # Its request is still at work, or has ended without finishing: then we do it, as the row goes.
+        await mend_index(storage, change)
+    return in_order([*known, *late])
 
 
 async def _emit_changes(storage: Storage, changes: Sequence[Pending]) -> int:
     made = 0
-    for batch in _batches(changes):
+    for batch in batches(changes):
         made += await _emit_batch(storage, batch)
     return made
 
 
-def _batches(changes: Sequence[Pending]) -> list[list[Pending]]:
-    """Changes in groups of at most a hundred entries."""
-    groups: list[list[Pending]] = []
-    size = MAX_ENTRIES
-    for change in changes:
-        if size + len(change.changes) > MAX_ENTRIES:
-            groups.append([])
-            size = 0
-        groups[-1].append(change)
-        size += len(change.changes)
-    return groups
-
-
 async def _emit_batch(storage: Storage, batch: Sequence[Pending]) -> int:
+    head = storage.memory.head or await feed.read_head(storage)
     while True:
-        head = await feed.read_head(storage)
         todo = [change for change in batch if not await _is_entered(storage, change)]
         entries = number(todo, head, datetime.now(UTC))
-        noted = await _note(storage, todo, entries, head)
-        if not noted:
-            batch = await _read_again(storage, batch)
-            continue
-        try:
-            if entries:
-                await feed.append(storage, entries)
-        except RowExists:
-            batch = await _read_again(storage, batch)
-            continue
-        await asyncio.gather(*(pending.finish(storage, change) for change in batch))
-        return len(entries)
+        if await _note(storage, todo, entries, head) and await _append(storage, entries):
+            break
+        batch = await _read_again(storage, batch)
+        head = await feed.read_head(storage)
+    storage.memory.head = Head(entries[-1].sequence, entries[-1].time) if entries else head
+    await pending.finish(storage, batch)
+    return len(entries)
 
 
-def number(changes: Sequence[Pending], head: Head, now: datetime) -> list[Entry]:
-    """Give every instance of some changes its number and time, after the end of the feed."""
-    time = max(now, head.time)
-    entries: list[Entry] = []
-    for change in changes:
-        for item in change.changes:
-            entries.append(
-                Entry(
-                    sequence=head.sequence + len(entries) + 1,
-                    time=time,
-                    action=change.action,
-                    partition=change.key.partition,
-                    study=change.key.study,
-                    series=item.series,
-                    instance=item.instance,
-                    version=item.version,
-                    change=change.version,
-                )
-            )
-    return entries
+async def _append(storage: Storage, entries: Sequence[Entry]) -> bool:
+    try:
+        if entries:
+            await feed.append(storage, entries)
+    except RowExists:
+        return False
+    return True
 
 
 async def _is_entered(storage: Storage, change: Pending) -> bool:
@@ -153,13 +147,12 @@ async def _is_entered(storage: Storage, change: Pending) -> bool:
 async def _note(storage: Storage, changes: Sequence[Pending], entries: Sequence[Entry], head: Head) -> bool:
     """Write down under which number each change is about to be entered."""
     first = {entry.change: entry.sequence for entry in reversed(entries)}
-
-    async def note(change: Pending) -> bool:
+    tried = []
+    for change in changes:
+        # A number the feed has not passed yet may still be used by a writer that was paused.
         open_still = [sequence for sequence in change.tried if sequence > head.sequence]
-        tried = dict.fromkeys([*open_still, first[change.version]])
-        return await pending.note_tried(storage, change, list(tried))
-
-    return all(await asyncio.gather(*map(note, changes)))
+        tried.append((change, list(dict.fromkeys([*open_still, first[change.version]]))))
+    return await pending.note_tried(storage, tried)
 
 
 async def _read_again(storage: Storage, batch: Sequence[Pending]) -> list[Pending]:

@@ -2,6 +2,7 @@
 
 import json
 import zlib
+from collections.abc import Iterator
 from typing import Final, Required, TypedDict, Union
 
 from shared.dicom.errors import NotDicom
@@ -31,6 +32,9 @@ MAX_SORTED_BYTES: Final = 2 * 1024 * 1024
 keeps the order of the file."""
 
 COMPRESSION_LEVEL: Final = 3
+
+INFLATED_PIECE_BYTES: Final = 256 * 1024
+"""Text given at once when it is inflated again."""
 
 
 class MetadataWriter:
@@ -121,3 +125,14 @@ def _sorted(compressed: bytes | bytearray) -> bytes:
         return bytes(compressed)
     plain = json.dumps(json.loads(text), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return zlib.compress(plain.encode("utf-8", "replace"), COMPRESSION_LEVEL)
+
+
+def inflate(compressed: bytes) -> Iterator[bytes]:
+    """The DICOM JSON text of `Part10File.metadata`, a bounded piece at a time."""
+    inflating = zlib.decompressobj()
+    while not inflating.eof:
+        piece = inflating.decompress(compressed, INFLATED_PIECE_BYTES)
+        compressed = inflating.unconsumed_tail
+        if not piece and not compressed:
+            return
+        yield piece

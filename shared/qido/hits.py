@@ -1,5 +1,6 @@
 """What a search finds, as it comes: rows of search tables and of the archive, newest first."""
 
+import asyncio
 import heapq
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +14,11 @@ from shared.storage.rows import SEARCHED, InstanceRow, Values, parse_values
 from shared.storage.storage import Storage
 from shared.storage.tables import Row
 
-PAGE = 200
+MIN_PAGE = 25
+MAX_PAGE = 1000
+
+STUDIES_AT_ONCE = 16
+"""Studies read side by side for the series found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +36,9 @@ class Hit:
 class Finder:
     """Follows the plan of one search. Study rows read on the way are kept for the length of it."""
 
-    def __init__(self, storage: Storage, partition: str, plan: Plan) -> None:
+    def __init__(self, storage: Storage, partition: str, plan: Plan, *, page: int) -> None:
+        """Prepare to follow a plan, reading rows of search tables `page` at a time."""
+        self._page = min(max(page, MIN_PAGE), MAX_PAGE)
         self._storage = storage
         self._partition = partition
         self._plan = plan
@@ -58,14 +65,11 @@ class Finder:
                 async for found in self._series_of(hit):
                     yield found
             return
-        async for row in self._rows():
-            series, values = str(row.values["series"]), parse_values(str(row.values["values"]))
-            study = str(row.values["study"])
-            study_values = await self._study(study)
-            if study_values is None or not self._fits(SearchLevel.SERIES, values):
-                continue
-            if self._fits(SearchLevel.STUDY, study_values):
-                yield Hit(study, study_values, series, values)
+        async for rows in _chunks(self._rows()):
+            await asyncio.gather(*map(self._study, {str(row.values["study"]) for row in rows}))
+            for row in rows:
+                if series_hit := self._series_hit(row):
+                    yield series_hit
 
     async def instances(self) -> AsyncIterator[Hit]:
         """The instances that match at all levels."""
@@ -84,6 +88,16 @@ class Finder:
         for uid, row in sorted(found.items(), key=lambda item: -item[1].created):
             if self._fits(SearchLevel.SERIES, row.values):
                 yield Hit(hit.study, hit.study_values, uid, row.values)
+
+    def _series_hit(self, row: Row) -> Hit | None:
+        """What a row of a search table of series leads to, if it matches. Its study has been read."""
+        study, series = str(row.values["study"]), str(row.values["series"])
+        values, study_values = parse_values(str(row.values["values"])), self._studies[study]
+        if study_values is None or not self._fits(SearchLevel.SERIES, values):
+            return None
+        if not self._fits(SearchLevel.STUDY, study_values):
+            return None
+        return Hit(study, study_values, series, values)
 
     async def _instance(self, row: Row) -> AsyncIterator[Hit]:
         study, series, instance = (str(row.values[name]) for name in ("study", "series", "instance"))
@@ -121,12 +135,12 @@ class Finder:
         """The rows of all scans, each once, merged in the order of their keys."""
         scans = self._plan.scans
         if len(scans) == 1:
-            async for row in _scan(self._storage, scans[0]):
+            async for row in _scan(self._storage, scans[0], self._page):
                 yield row
             return
         # Several terms of one attribute: a study may be found under each of them.
         seen: set[str] = set()
-        async for row in _merged([_scan(self._storage, scan) for scan in scans]):
+        async for row in _merged([_scan(self._storage, scan, self._page) for scan in scans]):
             tail = row.row.partition("|")[2]
             if tail not in seen:
                 seen.add(tail)
@@ -145,10 +159,21 @@ async def newest_instances(storage: Storage, key: StudyKey, series: str | None) 
     return sorted(rows, key=lambda row: -row.version)
 
 
-async def _scan(storage: Storage, scan: Scan) -> AsyncIterator[Row]:
-    async for page in storage.tables.query(scan.table, scan.filter, page=PAGE):
+async def _scan(storage: Storage, scan: Scan, page_rows: int) -> AsyncIterator[Row]:
+    async for page in storage.tables.query(scan.table, scan.filter, page=page_rows):
         for row in page:
             yield row
+
+
+async def _chunks(rows: AsyncIterator[Row]) -> AsyncIterator[list[Row]]:
+    chunk: list[Row] = []
+    async for row in rows:
+        chunk.append(row)
+        if len(chunk) == STUDIES_AT_ONCE:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
 
 
 async def _merged(streams: Sequence[AsyncIterator[Row]]) -> AsyncIterator[Row]:

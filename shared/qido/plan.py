@@ -95,11 +95,21 @@ _ALL = {
 def _term_scans(table: SearchTable, partition: str, match: Match) -> tuple[Scan, ...]:
     if match.dates is not None:
         return (_date_scan(table, partition, *match.dates),)
-    encoded = [keys.term(value) for value in match.values]
-    return tuple(
-        Scan(table.table, between(keys.term_partition(partition, term), f"{term}|", f"{term}|{keys.AFTER}"))
-        for term in encoded
+    return tuple(_term_scan(table, partition, keys.term(value)) for value in match.values)
+
+
+def _term_scan(table: SearchTable, partition: str, term: str) -> Scan:
+    of_term = keys.term_partition(partition, term)
+    first, end = f"{term}|", f"{term}|{keys.AFTER}"
+    if not table.is_common:
+        return Scan(table.table, between(of_term, first, end))
+    filter_text = both(
+        greater_or_equal("PartitionKey", f"{of_term}|"),
+        less("PartitionKey", f"{of_term}|{keys.AFTER}"),
+        greater_or_equal("RowKey", first),
+        less("RowKey", end),
     )
+    return Scan(table.table, filter_text)
 
 
 def _date_scan(table: SearchTable, partition: str, first: str, last: str) -> Scan:

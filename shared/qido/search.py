@@ -1,5 +1,6 @@
 """The search transaction: a request in, a page of datasets out."""
 
+import asyncio
 import json
 import zlib
 from collections.abc import AsyncIterator, Mapping
@@ -41,9 +42,15 @@ class Resource:
         return _ALL_LEVELS[first:last]
 
 
+Dataset = dict[str, Mapping[str, object]]
+
+DATASETS_AT_ONCE = 16
+"""Datasets of a page completed side by side, where more than the search rows is needed."""
+
+
 async def search(
     storage: Storage, resource: Resource, request: SearchRequest, links: Links, *, is_v1: bool
-) -> list[dict[str, Mapping[str, object]]]:
+) -> list[Dataset]:
     """Find one page of what matches, newest first.
 
     Raises:
@@ -57,24 +64,37 @@ async def search(
         included=request.include_fields,
         matched=(match.attribute.tag for match in matches),
     )
-    found: list[dict[str, Mapping[str, object]]] = []
+    hits = await _page(_hits(storage, resource, matches, request.offset + request.limit), request)
+    limit = asyncio.Semaphore(DATASETS_AT_ONCE)
+
+    async def make(hit: Hit) -> Dataset:
+        async with limit:
+            return await _dataset(storage, resource, hit, wanted, links)
+
+    return await asyncio.gather(*map(make, hits))
+
+
+async def _page(hits: AsyncIterator[Hit], request: SearchRequest) -> list[Hit]:
+    """The hits from the offset on, as many as the limit allows; no more are looked for."""
+    page: list[Hit] = []
     if request.limit == 0:
-        return found
-    skipped = 0
-    async for hit in _hits(storage, resource, matches):
-        if skipped < request.offset:
-            skipped += 1
-            continue
-        found.append(await _dataset(storage, resource, hit, wanted, links))
-        if len(found) == request.limit:
+        return page
+    number = 0
+    async for hit in hits:
+        number += 1
+        if number > request.offset:
+            page.append(hit)
+        if len(page) == request.limit:
             break
-    return found
+    return page
 
 
-def _hits(storage: Storage, resource: Resource, matches: tuple[Match, ...]) -> AsyncIterator[Hit]:
+def _hits(storage: Storage, resource: Resource, matches: tuple[Match, ...], page: int) -> AsyncIterator[Hit]:
     if resource.study is not None:
         return _nested(storage, resource, matches)
-    finder = Finder(storage, resource.partition, make_plan(resource.partition, resource.level, matches))
+    finder = Finder(
+        storage, resource.partition, make_plan(resource.partition, resource.level, matches), page=page
+    )
     by_level = {
         SearchLevel.STUDY: finder.studies,
         SearchLevel.SERIES: finder.series,
@@ -102,9 +122,7 @@ async def _nested(storage: Storage, resource: Resource, matches: tuple[Match, ..
             yield Hit(study, {}, instance.series, of_series, instance.instance, instance.values)
 
 
-async def _dataset(
-    storage: Storage, resource: Resource, hit: Hit, wanted: Wanted, links: Links
-) -> dict[str, Mapping[str, object]]:
+async def _dataset(storage: Storage, resource: Resource, hit: Hit, wanted: Wanted, links: Links) -> Dataset:
     key = StudyKey(resource.partition, hit.study)
     extra = await _from_metadata(storage, key, hit) if wanted.extra else {}
     only_extra = {tag: element for tag, element in extra.items() if tag in wanted.extra}

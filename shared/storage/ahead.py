@@ -3,6 +3,8 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from typing import Self
 
 MAX_PIECES_WAITING = 8
 """Pieces of one source that wait to be taken; with the depth they bound the memory."""
@@ -46,30 +48,53 @@ async def read_ahead(sources: Iterable[Source], *, depth: int = 2) -> AsyncItera
 
 async def _pump(source: Source, queue: asyncio.Queue[_Piece]) -> None:
     try:
-        async for piece in source():
-            await queue.put(piece)
+        async with ended(source()) as pieces:
+            async for piece in pieces:
+                await queue.put(piece)
         await queue.put(None)
     except Exception as error:  # handed to the reader, which raises it
         await queue.put(error)
 
 
-async def primed(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+class Primed:
+    """A stream whose first piece has been read. Closing it ends everything it stands on."""
+
+    def __init__(self, first: bytes, rest: AsyncIterator[bytes]) -> None:
+        self._first = first
+        self._rest = rest
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._first:
+            first, self._first = self._first, b""
+            return first
+        return await anext(self._rest)
+
+    async def aclose(self) -> None:
+        """End the stream, read or not."""
+        self._first = b""
+        await close(self._rest)
+
+
+async def primed(stream: AsyncIterator[bytes]) -> Primed:
     """Read a stream's first piece now, so that what fails at once fails before an answer begins."""
     try:
-        first = await anext(stream)
-    except StopAsyncIteration:
-        first = b""
+        first = await anext(stream, b"")
+    except BaseException:
+        await close(stream)
+        raise
+    return Primed(first, stream)
 
-    async def whole() -> AsyncIterator[bytes]:
-        try:
-            if first:
-                yield first
-            async for piece in stream:
-                yield piece
-        finally:
-            await close(stream)
 
-    return whole()
+@asynccontextmanager
+async def ended(stream: AsyncIterator[bytes]) -> AsyncIterator[AsyncIterator[bytes]]:
+    """Have a stream closed when the block is left, also when its reader stops early."""
+    try:
+        yield stream
+    finally:
+        await close(stream)
 
 
 async def close(stream: AsyncIterator[bytes]) -> None:

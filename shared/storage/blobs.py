@@ -1,5 +1,6 @@
 """Blobs: written once, read in ranges, listed by prefix."""
 
+from base64 import b64encode
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Final
 from urllib.parse import quote
@@ -8,7 +9,7 @@ import aiohttp
 
 from shared.errors import Unavailable
 from shared.storage.calls import current
-from shared.storage.listing import BlobEntry, parse_listing, render_block_list, wire_block_id
+from shared.storage.listing import BlobEntry, parse_listing
 from shared.storage.wire import BROKEN, UNAVAILABLE, Reply, Request, StorageRefused, Wire
 
 __all__ = ["BlobConflict", "BlobEntry", "BlobExists", "BlobMissing", "Blobs", "Body"]
@@ -19,11 +20,13 @@ Body = bytes | memoryview | Sequence[bytes | memoryview]
 OCTET_TYPE: Final = "application/octet-stream"
 
 LISTED_AT_ONCE: Final = 5000
+MAX_BLOCKS: Final = 50_000
 
 READS_WITHOUT_PROGRESS: Final = 3
 """How often in a row a broken read is taken up again without one new byte."""
 
 _EXISTS: Final = frozenset({"BlobAlreadyExists", "ConditionNotMet"})
+_NOT_STAGED: Final = frozenset({"InvalidBlockList", "ContainerNotFound"})
 _MISSING: Final = frozenset({"BlobNotFound", "ContainerNotFound", "ResourceNotFound"})
 
 
@@ -80,7 +83,7 @@ class Blobs:
 
         All block ids of a blob have the same length. The service drops blocks not committed within a week.
         """
-        query = (("comp", "block"), ("blockid", wire_block_id(block_id)))
+        query = (("comp", "block"), ("blockid", b64encode(block_id.encode()).decode("ascii")))
         headers = {"content-type": OCTET_TYPE}
         request = Request("blob", "PUT", blob_path(container, name), query, headers, _pieces(body))
         await self._write(container, request)
@@ -99,17 +102,30 @@ class Blobs:
         Raises:
             BlobExists: There is one and `if_absent` is set.
             BlobMissing: A block was not staged.
+            ValueError: There are more blocks than a blob can have.
             Unavailable: No clear answer came; whether it was made is unknown.
         """
-        headers = {
-            "content-type": "application/xml",
-            "x-ms-blob-content-type": content_type,
-            **_absence(if_absent),
-        }
-        query = (("comp", "blocklist"),)
-        body = (render_block_list(block_ids),)
-        request = Request("blob", "PUT", blob_path(container, name), query, headers, body)
-        return await self._write(container, request)
+        if len(block_ids) > MAX_BLOCKS:
+            raise ValueError(f"A blob has {len(block_ids)} blocks; {MAX_BLOCKS} are allowed.")
+        sdk = await self._wire.sdk()
+        from azure.core import MatchConditions
+        from azure.storage.blob import BlobBlock, ContentSettings
+
+        client = sdk.blobs.get_blob_client(container, name)
+        try:
+            with sdk.refusals("blob"):
+                made = await client.commit_block_list(
+                    [BlobBlock(block_id=block_id) for block_id in block_ids],
+                    content_settings=ContentSettings(content_type=content_type),
+                    match_condition=MatchConditions.IfMissing if if_absent else None,
+                )
+        except StorageRefused as refusal:
+            if refusal.code in _EXISTS:
+                raise BlobExists(after_retry=refusal.after_retry) from refusal
+            if refusal.code in _NOT_STAGED:
+                raise BlobMissing from refusal
+            raise
+        return str(made["etag"])
 
     async def read(
         self, container: str, name: str, start: int = 0, length: int | None = None
@@ -202,24 +218,13 @@ class Blobs:
     async def _write(self, container: str, request: Request) -> str:
         reply = await self._wire.send(request)
         if reply.code == "ContainerNotFound":
-            await create_container(self._wire, container)
+            sdk = await self._wire.sdk()
+            await sdk.make("blob", sdk.blobs.create_container(container))
             reply = await self._wire.send(request)
         if reply.status == 201:
             return reply.headers.get("etag", "")
         if reply.code in _EXISTS:
             raise BlobExists(after_retry=reply.after_retry)
-        if reply.code == "InvalidBlockList":
-            raise BlobMissing
-        raise StorageRefused(request, reply.status, reply.code)
-
-
-async def create_container(wire: Wire, container: str) -> None:
-    """Make a container, unless another request has made it meanwhile."""
-    request = Request("blob", "PUT", f"/{container}", (("restype", "container"),))
-    reply = await wire.send(request)
-    if reply.code == "ContainerBeingDeleted":
-        raise Unavailable(UNAVAILABLE)
-    if reply.status != 201 and reply.code != "ContainerAlreadyExists":
         raise StorageRefused(request, reply.status, reply.code)
 
 

@@ -10,18 +10,17 @@ from collections.abc import Iterable, Sequence
 
 from shared.errors import Unavailable
 from shared.storage import keys, planning, terms
-from shared.storage.archive import read_instance, read_known, remember, remembered
+from shared.storage.archive import read_known, remember, remembered
 from shared.storage.index import agree, wanted_rows
 from shared.storage.keys import StudyKey
 from shared.storage.planning import CommitPlan, Known, plan_commit
-from shared.storage.rows import NewInstance
+from shared.storage.rows import NewInstance, parse_instance
 from shared.storage.storage import Storage
-from shared.storage.tables import RowChanged, RowExists, RowMissing
+from shared.storage.tables import RowChanged, RowExists, RowMissing, between
 from shared.storage.terms import IndexKey
 from shared.storage.versions import next_version
 
 MAX_ATTEMPTS = 12
-MAX_READS_AT_ONCE = 16
 MAX_PAUSE_SECONDS = 0.02
 
 Conflict = RowExists | RowMissing | RowChanged
@@ -52,7 +51,7 @@ async def commit(storage: Storage, key: StudyKey, instances: Sequence[NewInstanc
         plan = plan_commit(key, known, left, version)
         conflict = await _transact(storage, key, plan)
         taken = await _taken(storage, key, left) if _asks_who_is_there(conflict, plan) else {}
-        if conflict is None or _are_mine(taken):
+        if conflict is None or await _is_ours(storage, key, version, conflict, taken):
             await _finish(storage, key, plan, left, version)
             break
         left = [new for new in left if new.version not in taken]
@@ -75,12 +74,12 @@ async def settle(storage: Storage, key: StudyKey, touched: Iterable[IndexKey], e
         touched: The search rows that our change may have written or removed.
         expected: The rows for which the search tables were written last.
     """
-    keys_touched = list(touched)
+    ours = set(touched)
     while True:
         current = await read_known(storage, key, expected.series)
         if _revisions(current) == _revisions(expected):
             return
-        await agree(storage.tables, keys_touched, wanted_rows(key, current.study, current.series))
+        await agree(storage.tables, ours, wanted_rows(key, current.study, current.series))
         expected = current
 
 
@@ -93,37 +92,47 @@ async def _transact(storage: Storage, key: StudyKey, plan: CommitPlan) -> Confli
 
 
 def _asks_who_is_there(conflict: Conflict | None, plan: CommitPlan) -> bool:
-    # After a lost answer the transaction may have been ours; then our own instances are there.
     return conflict is not None and (conflict.after_retry or conflict.index >= plan.first_instance)
 
 
 async def _taken(storage: Storage, key: StudyKey, instances: Sequence[NewInstance]) -> dict[int, int]:
     """The version found at the address of each instance, by the version that was to go there."""
-    limit = asyncio.Semaphore(MAX_READS_AT_ONCE)
+    found: dict[tuple[str, str], int] = {}
+    for series in _series(instances):
+        uids = [new.instance for new in instances if new.series == series]
+        first, last = keys.instance_row(series, min(uids)), keys.instance_row(series, max(uids))
+        # A blank sorts before all that may follow in a longer UID.
+        filter_text = between(key.archive, first, last + " ")
+        async for page in storage.tables.query(keys.ARCHIVE, filter_text, select=("version",)):
+            rows = [parse_instance(row, key.study) for row in page]
+            found |= {(row.series, row.instance): row.version for row in rows}
+    addresses = {(new.series, new.instance): new.version for new in instances}
+    return {mine: found[address] for address, mine in addresses.items() if address in found}
 
-    async def read(new: NewInstance) -> tuple[int, int] | None:
-        async with limit:
-            row = await read_instance(storage, key, new.series, new.instance, ("version",))
-            return (new.version, row.version) if row else None
 
-    found = await asyncio.gather(*map(read, instances))
-    return dict(pair for pair in found if pair)
-
-
-def _are_mine(taken: dict[int, int]) -> bool:
-    return any(mine == found for mine, found in taken.items())
+async def _is_ours(
+    storage: Storage, key: StudyKey, version: int, conflict: Conflict, taken: dict[int, int]
+) -> bool:
+    """Whether the transaction was carried out after all: its first answer was lost, this is the echo."""
+    if not conflict.after_retry:
+        return False
+    if any(mine == found for mine, found in taken.items()):
+        return True
+    # Its instances may have been deleted already; its pending row tells as well.
+    row_key = keys.pending_row(version)
+    return await storage.tables.get(keys.ARCHIVE, key.archive, row_key, ("RowKey",)) is not None
 
 
 async def _finish(
     storage: Storage, key: StudyKey, plan: CommitPlan, instances: Sequence[NewInstance], version: int
 ) -> None:
     after = Known(plan.study.after, {uid: change.after for uid, change in plan.series.items()})
-    touched = planning.touched(key, plan.study, plan.series)
-    changed = {where: row for where, row in wanted_rows(key, after.study, after.series).items()
-               if where in set(touched)}  # fmt: skip
-    for new in instances:
-        changed |= terms.instance_row(key, new.series, new.instance)
-    await agree(storage.tables, touched, changed)
+    touched = set(planning.touched(key, plan.study, plan.series))
+    wanted = wanted_rows(key, after.study, after.series)
+    uids = dict(
+        pair for new in instances for pair in terms.instance_row(key, new.series, new.instance).items()
+    )
+    await agree(storage.tables, [*touched, *uids], wanted | uids)
     if touched:
         await settle(storage, key, touched, after)
     else:

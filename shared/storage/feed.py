@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from shared.storage import keys
-from shared.storage.storage import Storage
+from shared.storage.storage import Head, Storage
 from shared.storage.tables import Row, both, greater_or_equal, insert, less, upsert_replace
 
 ROWS_IN_PARTITION = 1000
+ROWS_BETWEEN_HINTS = 500
 MAX_ENTRIES = 100
 """Entries of one transaction."""
 
@@ -39,14 +40,6 @@ class Entry:
 
     change: int
     """Version of the committed change; several instances may share it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """The end of the feed: its last sequence and time."""
-
-    sequence: int
-    time: datetime
 
 
 async def read_head(storage: Storage) -> Head:
@@ -84,6 +77,8 @@ async def append(storage: Storage, entries: Sequence[Entry]) -> None:
         _partition(first.sequence),
         [insert(_row(entry.sequence), _values(entry)) for entry in entries],
     )
+    if first.sequence // ROWS_BETWEEN_HINTS == last.sequence // ROWS_BETWEEN_HINTS and first.sequence > 1:
+        return
     # Only a place to begin the search for the end; it may lag behind.
     hint = upsert_replace(_HEAD, {"sequence": last.sequence, "time": last.time})
     await storage.tables.transact(keys.FEED, _HEAD, [hint])

@@ -15,18 +15,19 @@ MAX_OPERATIONS = 100
 
 
 async def agree(tables: Tables, touched: Iterable[IndexKey], wanted: IndexRows) -> None:
-    """Write every wanted row, and remove those touched ones that are not wanted.
+    """Bring some rows into agreement: those that are wanted are written, the others removed.
 
-    It may be repeated, and two callers that know the same rows of the archive write the same.
+    It may be repeated, and two callers that know the same rows of the archive write the same. Wanted rows
+    that are not touched are somebody else's affair.
     """
-    gone = [where for where in touched if where not in wanted]
+    rows = dict.fromkeys(touched)
     limit = asyncio.Semaphore(MAX_WRITES_AT_ONCE)
 
     async def write(table: str, partition: str, operations: Sequence[Operation]) -> None:
         async with limit:
             await _write(tables, table, partition, operations)
 
-    await asyncio.gather(*(write(*where, operations) for where, operations in _grouped(gone, wanted).items()))
+    await asyncio.gather(*(write(*where, operations) for where, operations in _grouped(rows, wanted).items()))
 
 
 async def _write(tables: Tables, table: str, partition: str, operations: Sequence[Operation]) -> None:
@@ -51,10 +52,10 @@ def wanted_rows(
     return found
 
 
-def _grouped(gone: Iterable[IndexKey], wanted: IndexRows) -> dict[tuple[str, str], list[Operation]]:
+def _grouped(touched: Iterable[IndexKey], wanted: IndexRows) -> dict[tuple[str, str], list[Operation]]:
     groups: dict[tuple[str, str], list[Operation]] = defaultdict(list)
-    for where in gone:
-        groups[where.table, where.partition].append(delete(where.row))
-    for where, values in wanted.items():
-        groups[where.table, where.partition].append(upsert_replace(where.row, values))
+    for where in touched:
+        values = wanted.get(where)
+        operation = delete(where.row) if values is None else upsert_replace(where.row, values)
+        groups[where.table, where.partition].append(operation)
     return groups

@@ -40,6 +40,7 @@ STUDY_ROW = "study"
 AFTER = "~"
 """Sorts after every character that a UID or a number can hold, so it ends a range of row keys."""
 
+_DOT_END = "="
 _MAX_VERSION = (1 << 63) - 1
 _MAX_TERM_CHARACTERS = 180
 _ACTIVE_SHARDS = 16
@@ -63,7 +64,7 @@ class StudyKey:
     @property
     def folder(self) -> str:
         """The prefix of every blob of this study."""
-        return f"{digest(self.archive)[:3]}/{self.partition}/{self.study}/"
+        return f"{digest(self.archive)[:3]}/{_segment(self.partition)}/{self.study}/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,7 @@ def detail_blob(study: StudyKey, series: str, instance: str, version: int, kind:
 
 def change_blob(study: StudyKey, version: int) -> str:
     """The blob, in container `changes`, that says a change was committed. Oldest sorts first."""
-    return f"{hex_version(version)}/{study.partition}/{study.study}"
+    return f"{hex_version(version)}/{_segment(study.partition)}/{study.study}"
 
 
 def parse_change_blob(name: str) -> tuple[StudyKey, int]:
@@ -132,7 +133,12 @@ def parse_change_blob(name: str) -> tuple[StudyKey, int]:
         ValueError: The name is not one of `change_blob`.
     """
     version, partition, study = name.split("/")
-    return StudyKey(partition, study), int(version, 16)
+    return StudyKey(partition.removesuffix(_DOT_END), study), int(version, 16)
+
+
+def _segment(partition: str) -> str:
+    """A partition's name as a part of a blob name, where Azure does not want a dot at the end."""
+    return f"{partition}{_DOT_END}" if partition.endswith(".") else partition
 
 
 def is_pack(blob: str) -> bool:
@@ -246,6 +252,11 @@ def invert_digits(date: str) -> str:
     return "".join(str(9 - int(digit)) for digit in date)
 
 
-def day_partition(partition: str, version: int) -> str:
+def arrival_bucket(newest: str) -> str:
+    """The part of a `newest_first` text that some five hours have in common."""
+    return newest[:5]
+
+
+def arrival_partition(partition: str, version: int) -> str:
     """The partition of some five hours in a search table by arrival, newest first."""
-    return f"{partition}|{newest_first(version)[:5]}"
+    return f"{partition}|{arrival_bucket(newest_first(version))}"

@@ -17,7 +17,7 @@ from shared.storage.wire import RETRIED, Reply, Request, find_code
 MAX_OPERATIONS: Final = 100
 MAX_BODY_BYTES: Final = 4 * 1024 * 1024
 
-JSON_TYPE: Final = "application/json"
+_JSON_TYPE: Final = "application/json"
 ACCEPTED: Final = "application/json;odata=minimalmetadata"
 HEADERS: Final[Mapping[str, str]] = {
     "accept": ACCEPTED,
@@ -201,7 +201,7 @@ def _render_one(
         headers["if-match"] = operation.etag
     if kind is Kind.DELETE:
         return _METHODS[kind], path, headers, None
-    headers["content-type"] = JSON_TYPE
+    headers["content-type"] = _JSON_TYPE
     return _METHODS[kind], path, headers, _encode(render_entity(partition, operation.row, operation.values))
 
 

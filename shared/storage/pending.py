@@ -1,6 +1,8 @@
 """Rows of table `archive` for what still has to be done: pending changes and purges."""
 
+import asyncio
 import json
+from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -9,12 +11,26 @@ from shared.storage import keys
 from shared.storage.keys import StudyKey
 from shared.storage.rows import Change, cut_text, joined_text, parse_changes, render_changes
 from shared.storage.storage import Storage
-from shared.storage.tables import Row, RowChanged, RowExists, RowMissing, between, delete, insert, merge
+from shared.storage.tables import (
+    Operation,
+    Row,
+    RowChanged,
+    RowExists,
+    RowMissing,
+    Value,
+    between,
+    delete,
+    insert,
+    merge,
+)
 from shared.storage.terms import IndexKey
 from shared.storage.versions import next_version
 
 MAX_MESSAGE_DELAY = timedelta(days=6)
 """A queue hides a message for seven days at the most."""
+
+MAX_FINISHED = 50
+"""Changes finished by one transaction, each with up to two operations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,38 +85,81 @@ async def read_purge(storage: Storage, key: StudyKey, version: int) -> Purge | N
     return _purge(key, row) if row else None
 
 
-async def note_tried(storage: Storage, pending: Pending, tried: Sequence[int]) -> bool:
-    """Write down the sequences a change may be entered under; False when somebody else did."""
-    text = ",".join(map(str, tried))
-    operation = merge(keys.pending_row(pending.version), {"tried": text}, etag=pending.etag)
+async def note_tried(storage: Storage, changes: Sequence[tuple[Pending, Sequence[int]]]) -> bool:
+    """Write down the sequences that changes may be entered under; False when somebody else did.
+
+    Some may be written down then and some not, which does no harm.
+    """
+    by_study: dict[StudyKey, list[Operation]] = defaultdict(list)
+    for change, tried in changes:
+        values: dict[str, Value] = {"tried": ",".join(map(str, tried))}
+        by_study[change.key].append(merge(keys.pending_row(change.version), values, etag=change.etag))
+    done = await asyncio.gather(*(_all_or_none(storage, *study) for study in by_study.items()))
+    return all(done)
+
+
+async def finish(storage: Storage, changes: Sequence[Pending]) -> None:
+    """Remove pending changes that the feed has; schedule the bytes they deleted."""
+    by_study: dict[StudyKey, list[Pending]] = defaultdict(list)
+    for change in changes:
+        by_study[change.key].append(change)
+    await asyncio.gather(*(_finish_study(storage, *study) for study in by_study.items()))
+
+
+async def _finish_study(storage: Storage, key: StudyKey, changes: Sequence[Pending]) -> None:
+    due = datetime.now(UTC) + storage.times.retention
+    for at in range(0, len(changes), MAX_FINISHED):
+        part = changes[at : at + MAX_FINISHED]
+        if not await _all_or_none(storage, key, [step for change in part for step in _ending(change, due)]):
+            # Somebody else, or an earlier try of ours, has finished some of them.
+            for change in part:
+                await _all_or_none(storage, key, _ending(change, due))
+    for change in changes:
+        if change.action == "delete":
+            await send_purge(storage, key, change.version, storage.times.retention)
+
+
+def _ending(change: Pending, due: datetime) -> list[Operation]:
+    ended = delete(keys.pending_row(change.version))
+    if change.action != "delete":
+        return [ended]
+    return [ended, insert(keys.purge_row(change.version), _purge_values(due, change.changes))]
+
+
+async def _all_or_none(storage: Storage, key: StudyKey, operations: Sequence[Operation]) -> bool:
     try:
-        await storage.tables.transact(keys.ARCHIVE, pending.key.archive, [operation])
-    except (RowChanged, RowMissing):
+        await storage.tables.transact(keys.ARCHIVE, key.archive, operations)
+    except (RowChanged, RowMissing, RowExists):
         return False
     return True
 
 
-async def finish(storage: Storage, pending: Pending) -> None:
-    """Remove a pending change that the feed has; schedule the bytes it deleted."""
-    operations = [delete(keys.pending_row(pending.version))]
-    if pending.action == "delete":
-        due = datetime.now(UTC) + storage.times.retention
-        operations.append(insert(keys.purge_row(pending.version), _purge_values(due, pending.changes)))
-    try:
-        await storage.tables.transact(keys.ARCHIVE, pending.key.archive, operations)
-    except (RowMissing, RowExists):
-        return
-    if pending.action == "delete":
-        await send_purge(storage, pending.key, pending.version, storage.times.retention)
-
-
 async def schedule_purge(
-    storage: Storage, key: StudyKey, changes: Sequence[Change], delay: timedelta
+    storage: Storage,
+    key: StudyKey,
+    changes: Sequence[Change],
+    delay: timedelta,
+    steps: Sequence[Operation] = (),
 ) -> None:
-    """Have bytes removed later that no row names any more."""
+    """Have bytes removed later that no row names any more.
+
+    Args:
+        storage: The storage account.
+        key: The study.
+        changes: Where the bytes lie.
+        delay: How much later.
+        steps: What has to happen to the study's rows in the same transaction.
+
+    Raises:
+        RowChanged, RowMissing: A row of the steps was not as required; nothing was changed.
+    """
     version = next_version()
-    values = _purge_values(datetime.now(UTC) + delay, changes)
-    await storage.tables.transact(keys.ARCHIVE, key.archive, [insert(keys.purge_row(version), values)])
+    row = insert(keys.purge_row(version), _purge_values(datetime.now(UTC) + delay, changes))
+    try:
+        await storage.tables.transact(keys.ARCHIVE, key.archive, [*steps, row])
+    except (RowExists, RowChanged, RowMissing) as conflict:
+        if not (conflict.after_retry and await read_purge(storage, key, version)):
+            raise
     await send_purge(storage, key, version, delay)
 
 
@@ -111,14 +170,15 @@ async def send_purge(storage: Storage, key: StudyKey, version: int, delay: timed
     await storage.queues.send(keys.PURGE_QUEUE, text, visible_after_seconds=max(0, seconds))
 
 
-async def end_purge(storage: Storage, purge: Purge) -> None:
-    """Remove the row of a purge that is done."""
-    try:
-        await storage.tables.transact(
-            keys.ARCHIVE, purge.key.archive, [delete(keys.purge_row(purge.version))]
-        )
-    except RowMissing:
-        return
+async def end_purges(storage: Storage, purges: Sequence[Purge]) -> None:
+    """Remove the rows of purges that are done."""
+    for purge in purges:
+        try:
+            await storage.tables.transact(
+                keys.ARCHIVE, purge.key.archive, [delete(keys.purge_row(purge.version))]
+            )
+        except RowMissing:
+            continue
 
 
 async def _rows(storage: Storage, key: StudyKey, kind: str) -> AsyncIterator[Row]:

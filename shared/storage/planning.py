@@ -154,7 +154,7 @@ def _study_values(study: LevelRow | None, instances: Sequence[NewInstance]) -> V
     values: Values = study.values if study else {}
     modalities = modalities_of(values, MODALITIES_IN_STUDY)
     for new in instances:
-        values = merged(values, indexable(new.study_values))
+        values = merged(values, new.study_values)
         modalities += modalities_of(new.series_values)
     return with_modalities(values, modalities)
 
@@ -163,14 +163,14 @@ def _series_values(series: str, instances: Sequence[NewInstance]) -> Values:
     values: Values = {}
     for new in instances:
         if new.series == series:
-            values = merged(values, indexable(new.series_values))
+            values = merged(values, new.series_values)
     return values
 
 
 def _level_after(before: LevelRow | None, values: Values, version: int) -> LevelChange:
     if before is None:
-        return LevelChange(None, LevelRow(version, version, values, ""))
-    after = merged(before.values, values)
+        return LevelChange(None, LevelRow(version, version, indexable(values), ""))
+    after = indexable(merged(before.values, values))
     if after == before.values:
         return LevelChange(before, before)
     return LevelChange(before, replace(before, revision=version, values=after))

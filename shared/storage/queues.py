@@ -1,13 +1,8 @@
-"""Queues: messages that wake the functions with a queue trigger.
+"""Queues: messages that wake the functions with a queue trigger."""
 
-Source: "Put Message".
-"""
-
-from base64 import b64encode
 from typing import Final
 
-from shared.errors import Unavailable
-from shared.storage.wire import UNAVAILABLE, Reply, Request, StorageRefused, Wire
+from shared.storage.wire import StorageRefused, Wire
 
 MAX_MESSAGE_BYTES: Final = 64 * 1024
 """Of the text as it is sent, in base64."""
@@ -35,36 +30,29 @@ class Queues:
             ValueError: It is too long, or the delay is.
             Unavailable: No clear answer came; whether it was sent is unknown.
         """
-        encoded = b64encode(text.encode()).decode("ascii")
-        if len(encoded) > MAX_MESSAGE_BYTES:
+        encoded_bytes = (len(text.encode()) + 2) // 3 * 4
+        if encoded_bytes > MAX_MESSAGE_BYTES:
             raise ValueError(
-                f"A message takes {len(encoded)} bytes in base64; {MAX_MESSAGE_BYTES} are allowed."
+                f"A message takes {encoded_bytes} bytes in base64; {MAX_MESSAGE_BYTES} are allowed."
             )
         if not 0 <= visible_after_seconds <= LONGEST_DELAY_SECONDS:
             raise ValueError(
                 f"A message can wait {LONGEST_DELAY_SECONDS} seconds, not {visible_after_seconds}."
             )
-        body = f"<QueueMessage><MessageText>{encoded}</MessageText></QueueMessage>".encode()
-        # Without a lifetime of -1 the service would drop the message after a week.
-        query = (("visibilitytimeout", str(visible_after_seconds)), ("messagettl", "-1"))
-        headers = {"content-type": "application/xml"}
-        request = Request("queue", "POST", f"/{queue}/messages", query, headers, (body,))
-        reply = await self._sent(queue, request)
-        if reply.status != 201:
-            raise StorageRefused(request, reply.status, reply.code)
+        try:
+            await self._send(queue, text, visible_after_seconds)
+        except StorageRefused as refusal:
+            if refusal.code != "QueueNotFound":
+                raise
+            sdk = await self._wire.sdk()
+            await sdk.make("queue", sdk.queues.create_queue(queue))
+            await self._send(queue, text, visible_after_seconds)
 
-    async def _sent(self, queue: str, request: Request) -> Reply:
-        reply = await self._wire.send(request)
-        if reply.code != "QueueNotFound":
-            return reply
-        await self._create(queue)
-        return await self._wire.send(request)
+    async def _send(self, queue: str, text: str, seconds: int) -> None:
+        sdk = await self._wire.sdk()
+        from azure.storage.queue import TextBase64EncodePolicy
 
-    async def _create(self, queue: str) -> None:
-        request = Request("queue", "PUT", f"/{queue}")
-        reply = await self._wire.send(request)
-        if reply.code == "QueueBeingDeleted":
-            raise Unavailable(UNAVAILABLE)
-        # 204 says that it exists already.
-        if reply.status not in (201, 204) and reply.code != "QueueAlreadyExists":
-            raise StorageRefused(request, reply.status, reply.code)
+        client = sdk.queues.get_queue_client(queue, message_encode_policy=TextBase64EncodePolicy())
+        with sdk.refusals("queue"):
+            # Without a lifetime of -1 the service would drop the message after a week.
+            await client.send_message(text, visibility_timeout=seconds, time_to_live=-1)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from shared.errors import Unavailable
-from shared.storage import keys, planning, terms
+from shared.storage import keys, planning
 from shared.storage.archive import read_known, read_series
 from shared.storage.commit import announce_change, settle
 from shared.storage.index import agree, wanted_rows
@@ -21,6 +21,8 @@ from shared.storage.rows import DETAILS, LOCATION, Change, InstanceRow, LevelRow
 from shared.storage.storage import Storage
 from shared.storage.tables import Operation, RowChanged, RowExists, RowMissing, between, delete, insert, merge
 from shared.storage.tables import replace as replace_row
+from shared.storage.terms import IndexKey
+from shared.storage.uids import agree_on_uids
 from shared.storage.versions import next_version
 
 MAX_INSTANCES = 80
@@ -139,8 +141,6 @@ async def _remove_seen(storage: Storage, key: StudyKey, seen: _Seen) -> bool:
     study, series = _changes(seen, version)
     by_uid = {seen.instances[0].series: series}
     index_keys = planning.touched(key, study, by_uid)
-    for row in seen.instances:
-        index_keys += terms.instance_row(key, row.series, row.instance)
     operations = _operations(seen, study, series)
     changes = [_change(row) for row in seen.instances]
     pending = insert(keys.pending_row(version), planning.render_pending("delete", changes, index_keys))
@@ -150,7 +150,11 @@ async def _remove_seen(storage: Storage, key: StudyKey, seen: _Seen) -> bool:
         if not (conflict.after_retry and await _committed(storage, key, version)):
             return False
     after = Known(study.after, {uid: change.after for uid, change in by_uid.items()})
-    await _follow(storage, key, index_keys, after, version)
+    if index_keys:
+        await _agree(storage, key, index_keys, after)
+    removed = [(row.series, row.instance) for row in seen.instances]
+    await agree_on_uids(storage, key, removed, there=frozenset())
+    await announce_change(storage, key, version)
     return True
 
 
@@ -159,14 +163,9 @@ async def _committed(storage: Storage, key: StudyKey, version: int) -> bool:
     return await storage.tables.get(keys.ARCHIVE, key.archive, row_key, ("RowKey",)) is not None
 
 
-async def _follow(
-    storage: Storage, key: StudyKey, index_keys: list[terms.IndexKey], after: Known, version: int
-) -> None:
-    wanted = wanted_rows(key, after.study, after.series)
-    await agree(storage.tables, index_keys, {w: wanted[w] for w in index_keys if w in wanted})
-    if any(where.table != terms.INSTANCES_BY_UID for where in index_keys):
-        await settle(storage, key, index_keys, after)
-    await announce_change(storage, key, version)
+async def _agree(storage: Storage, key: StudyKey, touched: Sequence[IndexKey], after: Known) -> None:
+    await agree(storage.tables, touched, wanted_rows(key, after.study, after.series))
+    await settle(storage, key, touched, after)
 
 
 def _changes(seen: _Seen, version: int) -> tuple[LevelChange, LevelChange]:

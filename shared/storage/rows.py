@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from shared.storage.entities import utf16_bytes
 from shared.storage.tables import Row, Value
 
 Values = Mapping[str, Mapping[str, object]]
@@ -16,8 +17,9 @@ Values = Mapping[str, Mapping[str, object]]
 MAX_PROPERTY_BYTES = 65_536
 MAX_CHUNKS = 6
 MAX_INLINE_BYTES = MAX_CHUNKS * MAX_PROPERTY_BYTES
-MAX_INDEXED_ELEMENT_CHARACTERS = 8_192
-"""An element longer than this as JSON is left out of searches; metadata has it whole."""
+MAX_VALUES_BYTES = 60_000
+"""What a row's values may take in UTF-16. Beyond it the longest elements are left out of searches;
+metadata has them whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,12 +137,16 @@ def parse_values(text: str) -> Values:
 
 
 def indexable(values: Values) -> Values:
-    """The elements short enough for a row."""
-    return {tag: value for tag, value in values.items() if _fits(value)}
-
-
-def _fits(value: Mapping[str, object]) -> bool:
-    return len(json.dumps(value, ensure_ascii=False)) <= MAX_INDEXED_ELEMENT_CHARACTERS
+    """The elements that fit a row together; the longest are left out first."""
+    sizes = {tag: utf16_bytes(json.dumps(value, ensure_ascii=False)) + 24 for tag, value in values.items()}
+    total = sum(sizes.values())
+    left_out = set()
+    for tag in sorted(sizes, key=lambda tag: -sizes[tag]):
+        if total <= MAX_VALUES_BYTES:
+            break
+        left_out.add(tag)
+        total -= sizes[tag]
+    return {tag: value for tag, value in values.items() if tag not in left_out} if left_out else values
 
 
 def render_instance(new: NewInstance) -> dict[str, Value]:
@@ -151,7 +157,7 @@ def render_instance(new: NewInstance) -> dict[str, Value]:
         "start": new.location.start,
         "length": new.location.length,
         "transferSyntax": new.transfer_syntax,
-        "values": render_values(new.values),
+        "values": render_values(indexable(new.values)),
         "hasFrames": new.frames is not None,
     }
     if new.metadata_blob:
@@ -169,7 +175,7 @@ def row_bytes(new: NewInstance) -> int:
     """About how many bytes the instance's row adds to a transaction."""
     inline = 0 if new.metadata_blob else len(new.metadata)
     inline += 0 if new.frames_blob or new.frames is None else len(new.frames)
-    return inline * 4 // 3 + 2 * len(render_values(new.values)) + 2_048
+    return inline * 4 // 3 + 2 * len(json.dumps(render_values(new.values))) + 2_048
 
 
 def parse_instance(row: Row, study: str) -> InstanceRow:

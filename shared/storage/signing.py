@@ -83,12 +83,17 @@ class Tokens:
     def __init__(self, credential: "AsyncTokenCredential") -> None:
         self._credential = credential
         self._lock = asyncio.Lock()
-        self._header = ""
+        self._token = ""
         self._end = 0.0
         self._renew_at = 0.0
 
     async def header(self) -> str:
-        """The Authorization header to send now.
+        """The Authorization header to send now; raises as `current` does."""
+        token, _ = await self.current()
+        return f"Bearer {token}"
+
+    async def current(self) -> tuple[str, float]:
+        """The token to send now, and the time at which it ends, in seconds since 1970.
 
         Raises:
             Unavailable: No token was given, and the one we had has ended.
@@ -97,7 +102,7 @@ class Tokens:
             async with self._lock:
                 if time.time() >= self._renew_at:
                     await self._renew()
-        return self._header
+        return self._token, self._end
 
     def forget(self) -> None:
         """Ask for a new token at the next call, as storage refused this one."""
@@ -117,7 +122,7 @@ class Tokens:
                 self._renew_at = time.time() + RETRY_SECONDS
                 return
             raise Unavailable("Storage cannot be reached for now; try again later.") from error
-        self._header, self._end = f"Bearer {token.token}", float(token.expires_on)
+        self._token, self._end = token.token, float(token.expires_on)
         self._renew_at = self._end - RENEW_SECONDS_BEFORE_END
 
 

@@ -16,6 +16,14 @@ from shared.storage.wire import Wire
 MAX_REMEMBERED = 4096
 
 
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The end of the change feed: its last sequence and time."""
+
+    sequence: int
+    time: datetime
+
+
 @dataclass(slots=True)
 class Memory:
     """What this process remembers, so as to ask storage less. Storage checks all of it."""
@@ -30,6 +38,12 @@ class Memory:
 
     partitions: RecentlyUsed[str, str] = field(default_factory=lambda: RecentlyUsed(MAX_REMEMBERED))
     """Data partitions that exist, by folded name."""
+
+    emitted: RecentlyUsed[str, bool] = field(default_factory=lambda: RecentlyUsed(MAX_REMEMBERED))
+    """Change blobs that were dealt with lately."""
+
+    head: Head | None = None
+    """Where the change feed ended when this process wrote it last."""
 
     emitting: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while this process writes the change feed."""

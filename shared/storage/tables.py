@@ -4,7 +4,6 @@ import json
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Final
 
-from shared.errors import Unavailable
 from shared.storage.calls import current
 from shared.storage.entities import Row, Value, check_key, parse_entity
 from shared.storage.filters import (
@@ -22,7 +21,6 @@ from shared.storage.filters import (
 )
 from shared.storage.operations import (
     HEADERS,
-    JSON_TYPE,
     MAX_BODY_BYTES,
     MAX_OPERATIONS,
     Kind,
@@ -39,7 +37,7 @@ from shared.storage.operations import (
     upsert_merge,
     upsert_replace,
 )
-from shared.storage.wire import UNAVAILABLE, Reply, Request, StorageRefused, Wire
+from shared.storage.wire import Reply, Request, StorageRefused, Wire
 
 __all__ = [
     "MAX_BODY_BYTES",
@@ -187,14 +185,8 @@ class Tables:
                 yield rows
 
     async def _create(self, table: str) -> None:
-        body = json.dumps({"TableName": table}).encode()
-        headers = {**HEADERS, "content-type": JSON_TYPE, "prefer": "return-no-content"}
-        request = Request("table", "POST", "/Tables", headers=headers, body=(body,))
-        reply = await self._wire.send(request)
-        if reply.code == "TableBeingDeleted":
-            raise Unavailable(UNAVAILABLE)
-        if reply.status >= 300 and reply.code != "TableAlreadyExists":
-            raise StorageRefused(request, reply.status, reply.code)
+        sdk = await self._wire.sdk()
+        await sdk.make("table", sdk.tables.create_table(table))
 
 
 def _selected(select: Sequence[str]) -> tuple[tuple[str, str], ...]:

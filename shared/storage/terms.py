@@ -8,6 +8,7 @@ of the study or series (API rules section 8.8), or, in tables by date, by that d
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from itertools import islice
 
 from shared.storage import keys
 from shared.storage.keys import StudyKey
@@ -31,6 +32,9 @@ class SearchTable:
     tag: str
     kind: Kind
 
+    is_common: bool = False
+    """Many studies or series share a value: the rows of one term are spread by their arrival."""
+
 
 STUDIES = "studies"
 """All studies, newest first."""
@@ -49,13 +53,13 @@ STUDY_TABLES = (
     SearchTable("studiesByPatientBirthDate", "00100030", Kind.DATE),
     SearchTable("studiesByStudyDate", "00080020", Kind.DATE),
     SearchTable("studiesByReferringPhysicianName", "00080090", Kind.NAME),
-    SearchTable("studiesByStudyDescription", "00081030", Kind.TEXT),
-    SearchTable("studiesByModality", "00080061", Kind.TEXT),
+    SearchTable("studiesByStudyDescription", "00081030", Kind.TEXT, is_common=True),
+    SearchTable("studiesByModality", "00080061", Kind.TEXT, is_common=True),
 )
 SERIES_TABLES = (
     SearchTable("seriesByPerformedProcedureStepStartDate", "00400244", Kind.DATE),
-    SearchTable("seriesByManufacturerModelName", "00081090", Kind.TEXT),
-    SearchTable("seriesByModality", "00080060", Kind.TEXT),
+    SearchTable("seriesByManufacturerModelName", "00081090", Kind.TEXT, is_common=True),
+    SearchTable("seriesByModality", "00080060", Kind.TEXT, is_common=True),
 )
 
 
@@ -67,6 +71,9 @@ class IndexKey:
     partition: str
     row: str
 
+
+MAX_TERMS = 16
+"""Values of one attribute that are searched; a hostile file may have thousands."""
 
 _NAME_GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
 
@@ -84,7 +91,7 @@ def study_rows(key: StudyKey, study: LevelRow | None) -> dict[IndexKey, Mapping[
     }
     tail = f"{keys.newest_first(study.created)}|{key.study}"
     found: dict[IndexKey, Mapping[str, Value]] = {
-        IndexKey(STUDIES, keys.day_partition(key.partition, study.created), tail): content
+        IndexKey(STUDIES, keys.arrival_partition(key.partition, study.created), tail): content
     }
     for search_table in STUDY_TABLES:
         found |= dict.fromkeys(_term_keys(search_table, key, study.values, tail), content)
@@ -103,7 +110,7 @@ def series_rows(key: StudyKey, series: str, row: LevelRow | None) -> dict[IndexK
     }
     tail = f"{keys.newest_first(row.created)}|{key.study}|{series}"
     found: dict[IndexKey, Mapping[str, Value]] = {
-        IndexKey(SERIES, keys.day_partition(key.partition, row.created), tail): content,
+        IndexKey(SERIES, keys.arrival_partition(key.partition, row.created), tail): content,
         IndexKey(SERIES_BY_UID, keys.uid_partition(key.partition, series), f"{series}|{key.study}"): content,
     }
     for search_table in SERIES_TABLES:
@@ -120,8 +127,8 @@ def instance_row(key: StudyKey, series: str, instance: str) -> dict[IndexKey, Ma
 
 def terms(kind: Kind, element: Mapping[str, object]) -> list[str]:
     """The folded texts under which an element is found."""
-    found = [folded for text in _texts(element) if (folded := fold(kind, text))]
-    return list(dict.fromkeys(found))
+    found = (folded for text in _texts(element) if (folded := fold(kind, text)))
+    return list(dict.fromkeys(islice(found, MAX_TERMS)))
 
 
 def fold(kind: Kind, text: str) -> str:
@@ -141,6 +148,8 @@ def _term_keys(search_table: SearchTable, key: StudyKey, values: Values, tail: s
         if search_table.kind is not Kind.DATE:
             encoded = keys.term(text)
             partition = keys.term_partition(key.partition, encoded)
+            if search_table.is_common:
+                partition = f"{partition}|{keys.arrival_bucket(tail)}"
             yield IndexKey(search_table.table, partition, f"{encoded}|{tail}")
         elif is_date(text):
             partition = keys.date_partition(key.partition, text)

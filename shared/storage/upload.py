@@ -4,11 +4,26 @@ import asyncio
 from types import TracebackType
 from typing import Self
 
-from shared.storage.blobs import Blobs
+from shared.storage.blobs import BlobExists, BlobMissing, Blobs, Body
 
 BLOCK_BYTES = 4 * 1024 * 1024
 MAX_BLOCKS_AT_ONCE = 3
 """Blocks on their way at one time; with the one being filled they bound the memory of an upload."""
+
+
+async def put_new(blobs: Blobs, container: str, name: str, body: Body) -> None:
+    """Write a blob under a name that nobody else uses.
+
+    Raises:
+        BlobExists: Somebody does.
+        Unavailable: No clear answer came; whether it was written is unknown.
+    """
+    try:
+        await blobs.put(container, name, body)
+    except BlobExists as conflict:
+        # After a lost answer it is our own.
+        if not conflict.after_retry:
+            raise
 
 
 class BlockUpload:
@@ -42,17 +57,26 @@ class BlockUpload:
             await self._send(block)
 
     async def finish(self) -> None:
-        """Make the blob visible.
+        """Make the blob, whose name nobody else uses, visible.
 
         Raises:
             BlobExists: There is one of that name.
+            BlobMissing: A block is gone; the service keeps them for a week.
         """
         if self._filling:
             await self._send(bytes(self._filling))
             self._filling.clear()
         await self._settle(0)
         names = [_block_name(number) for number in range(self._sent)]
-        await self._blobs.commit(self._container, self._name, names)
+        try:
+            await self._blobs.commit(self._container, self._name, names)
+        except BlobExists as conflict:
+            if not conflict.after_retry:
+                raise
+        except BlobMissing:
+            # After a lost answer the blocks are used up, and the blob is there.
+            if not await self._blobs.exists(self._container, self._name):
+                raise
 
     async def _send(self, block: bytes) -> None:
         await self._settle(MAX_BLOCKS_AT_ONCE - 1)

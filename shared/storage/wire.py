@@ -1,8 +1,9 @@
-"""Sends requests to the storage services: signs, retries, counts and turns failure into our errors.
+"""Sends the hot requests to the storage services: signs, retries, counts and turns failure into our errors.
 
 Bare aiohttp, because the SDKs' pipelines cost two to thirty times the processor time of the call itself
 (docs/decisions/0001-storage-client.md). What they keep well is kept here: a fresh date and signature for
 each try, exponential back-off with jitter, Retry-After, a limit on the whole, and a time limit on every wait.
+The SDKs, for all other calls, run over the same connections (`sdk.py`).
 """
 
 import asyncio
@@ -10,11 +11,11 @@ import random
 import re
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from email.utils import formatdate
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import quote, urlsplit
 
 import aiohttp
@@ -24,6 +25,9 @@ from shared.errors import Unavailable
 from shared.storage.calls import current
 from shared.storage.connection import Connection, Service
 from shared.storage.signing import Tokens, open_tokens, sign
+
+if TYPE_CHECKING:
+    from shared.storage.sdk import Sdk
 
 API_VERSION: Final = "2020-12-06"
 """The oldest version with all that is used here (tables with identities); Azurite 3.35 knows it too."""
@@ -120,14 +124,19 @@ class StorageRefused(Exception):
     The message holds neither names nor keys, as those may come from a dataset.
     """
 
-    def __init__(self, request: Request, status: int, code: str) -> None:
+    def __init__(self, request: Request, status: int, code: str, *, after_retry: bool = False) -> None:
         super().__init__(f"{request.service} storage answered {status} {code} to {request.method}.")
         self.status = status
         self.code = code
+        self.after_retry = after_retry
 
 
-class _Busy(Exception):
-    """A passing failure lay within the body of an answer."""
+class Busy(Exception):
+    """A try got no clear answer: storage says that it cannot for now, or nothing at all."""
+
+    def __init__(self, asked_to_wait: float = 0.0) -> None:
+        super().__init__("Storage is busy.")
+        self.asked_to_wait = asked_to_wait
 
 
 def find_code(body: bytes) -> str:
@@ -153,6 +162,8 @@ class Wire:
         self.limits = limits or Limits()
         self._tokens = tokens
         self._session: aiohttp.ClientSession | None = None
+        self._until_closed: AsyncGenerator[None, None] | None = None
+        self._sdk: Sdk | None = None
         self._read_timeout = aiohttp.ClientTimeout(
             total=None, sock_connect=self.limits.connect_seconds, sock_read=self.limits.try_seconds
         )
@@ -173,7 +184,7 @@ class Wire:
             current().bytes_read += len(body)
             reply = Reply(response.status, response.headers, body, after_retry)
             if is_busy is not None and is_busy(reply):
-                raise _Busy
+                raise Busy
             return reply
 
         return await self._until_answered(request, read)
@@ -191,8 +202,44 @@ class Wire:
         async with await self._until_answered(request, keep) as response:
             yield response
 
+    async def sdk(self) -> "Sdk":
+        """The official clients, over these connections."""
+        if self._sdk is None:
+            # In a thread, as loading takes long and other requests need not wait for it.
+            made = await asyncio.to_thread(_make_sdk, self)
+            self._sdk = self._sdk or made
+        return self._sdk
+
+    @property
+    def tokens(self) -> Tokens | None:
+        """The proof of an identity; None with a key."""
+        if self._tokens is None and self.connection.key is None:
+            self._tokens = open_tokens(self.connection)
+        return self._tokens
+
+    async def session(self) -> aiohttp.ClientSession:
+        """The connections, to be opened if they are not."""
+        if self._session is None:
+            self._session = _open_session(self.limits)
+            self._until_closed = self._stay_open()
+            await anext(self._until_closed)
+        return self._session
+
     async def aclose(self) -> None:
         """Close all connections. A later call opens new ones."""
+        if self._until_closed is not None:
+            await self._until_closed.aclose()
+        await self._close()
+
+    async def _stay_open(self) -> AsyncGenerator[None, None]:
+        # A host tells its functions nothing when it ends. But asyncio closes generators left over before it
+        # closes their loop, and that is the last moment at which connections can be closed properly.
+        try:
+            yield
+        finally:
+            await self._close()
+
+    async def _close(self) -> None:
         session, self._session = self._session, None
         if session is not None:
             await session.close()
@@ -203,32 +250,21 @@ class Wire:
     async def _until_answered(
         self, request: Request, finish: Callable[[aiohttp.ClientResponse, bool], Awaitable[T]]
     ) -> T:
-        limit = time.monotonic() + self.limits.total_seconds
-        unclear = False
-        for number in range(1, self.limits.tries + 1):
-            cause: Exception | None = None
-            asked_to_wait = 0.0
-            try:
-                response = await self._try(request)
-                if response.status not in RETRIED:
-                    return await finish(response, unclear)
-                asked_to_wait = _retry_after(response.headers)
+        async def attempt(unclear: bool) -> T:
+            response = await self._try(request)
+            if response.status in RETRIED:
                 await response.read()
-            except (*BROKEN, _Busy) as error:
-                cause = error
-            unclear = True
-            delay = pick_delay(self.limits, number, asked_to_wait)
-            if number == self.limits.tries or time.monotonic() + delay > limit:
-                raise Unavailable(UNAVAILABLE) from cause
-            await asyncio.sleep(delay)
-        raise Unavailable(UNAVAILABLE)
+                raise Busy(retry_after(response.headers))
+            return await finish(response, unclear)
+
+        return await persist(self.limits, attempt)
 
     async def _try(self, request: Request) -> aiohttp.ClientResponse:
         response = await self._send_once(request)
-        if response.status == 401 and self._tokens is not None:
+        if response.status == 401 and self.tokens is not None:
             # Roles and keys of the token service change; a new token settles whether it was only the token.
             response.release()
-            self._tokens.forget()
+            self.tokens.forget()
             response = await self._send_once(request)
         return response
 
@@ -237,7 +273,8 @@ class Wire:
         calls = current()
         calls.calls += 1
         calls.bytes_written += request.length
-        return await self._opened().request(
+        session = await self.session()
+        return await session.request(
             request.method,
             address,
             headers=headers,
@@ -251,28 +288,12 @@ class Wire:
         headers = {"x-ms-date": formatdate(usegmt=True), "x-ms-version": API_VERSION, **request.headers}
         if request.body is not None:
             headers["content-length"] = str(request.length)
-        if self.connection.key is not None and self._tokens is None:
+        if self.tokens is None:
             target = (urlsplit(base).path + request.path, request.query)
             headers["authorization"] = sign(self.connection, request.service, request.method, target, headers)
         else:
-            self._tokens = self._tokens or open_tokens(self.connection)
-            headers["authorization"] = await self._tokens.header()
+            headers["authorization"] = await self.tokens.header()
         return URL(base + request.path + _query_text(request.query), encoded=True), headers
-
-    def _opened(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            connector = aiohttp.TCPConnector(limit=self.limits.connections, ssl=ssl.create_default_context())
-            self._session = aiohttp.ClientSession(
-                connector=connector,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                auto_decompress=False,
-                skip_auto_headers=("Accept-Encoding", "Content-Type", "User-Agent"),
-                read_bufsize=PIECE_BYTES,
-            )
-            # aiohttp repeats a PUT or GET by itself when a kept connection turns out closed. We must know of
-            # every repetition, so it is left to us; test_wire.py fails should this name ever change.
-            self._session._retry_connection = False
-        return self._session
 
     def _timeout(self, request: Request) -> aiohttp.ClientTimeout:
         if request.length < self.limits.slowest_bytes_a_second:
@@ -285,15 +306,62 @@ class Wire:
         )
 
 
+async def persist(limits: Limits, attempt: Callable[[bool], Awaitable[T]]) -> T:
+    """Try until there is a clear answer.
+
+    Args:
+        limits: How often and how long.
+        attempt: One try, told whether an earlier one may have been carried out. It fails with `Busy` or one
+            of `BROKEN` when there shall be another.
+
+    Raises:
+        Unavailable: There was none within the limits.
+    """
+    limit = time.monotonic() + limits.total_seconds
+    number = 1
+    while True:
+        try:
+            return await attempt(number > 1)
+        except (*BROKEN, Busy) as error:
+            asked_to_wait = error.asked_to_wait if isinstance(error, Busy) else 0.0
+            delay = pick_delay(limits, number, asked_to_wait)
+            if number >= limits.tries or time.monotonic() + delay > limit:
+                raise Unavailable(UNAVAILABLE) from error
+        await asyncio.sleep(delay)
+        number += 1
+
+
 def pick_delay(limits: Limits, number: int, asked_to_wait: float) -> float:
     """Choose the pause after try `number` failed: doubling, spread at random, never below what was asked."""
     doubled: float = limits.first_delay_seconds * 2 ** (number - 1)
     return max(asked_to_wait, min(doubled, limits.longest_delay_seconds) * random.uniform(0.5, 1.0))
 
 
-def _retry_after(headers: Mapping[str, str]) -> float:
+def retry_after(headers: Mapping[str, str]) -> float:
+    """How many seconds storage asks to wait; 0 when it does not say."""
     text = headers.get("Retry-After", "")
     return float(text) if text.isdecimal() else 0.0
+
+
+def _make_sdk(wire: Wire) -> "Sdk":
+    from shared.storage.sdk import Sdk
+
+    return Sdk(wire)
+
+
+def _open_session(limits: Limits) -> aiohttp.ClientSession:
+    connector = aiohttp.TCPConnector(limit=limits.connections, ssl=ssl.create_default_context())
+    session = aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        skip_auto_headers=("Accept-Encoding", "Content-Type", "User-Agent"),
+        read_bufsize=PIECE_BYTES,
+    )
+    # aiohttp repeats a PUT or GET by itself when a kept connection turns out closed. We must know of
+    # every repetition, so it is left to us; test_wire.py fails should this name ever change.
+    session._retry_connection = False
+    return session
 
 
 def _query_text(query: Sequence[tuple[str, str]]) -> str:

@@ -6,6 +6,7 @@ from typing import Self
 
 from shared.dicom.errors import NotDicom
 from shared.dicom.part10 import Identity, Part10File, Part10Reader
+from shared.errors import Unavailable
 from shared.storage import active, keys
 from shared.storage.keys import study_key
 from shared.storage.rows import Location
@@ -53,6 +54,8 @@ class Intake:
         self._blob = ""
         self._version = next_version()
         self._refused: Refused | None = None
+        self.failure: Unavailable | None = None
+        """Why storage did not take the file, if it did not."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -72,13 +75,10 @@ class Intake:
         except NotDicom:
             await self._refuse()
             return
-        if self._upload:
-            await self._upload.write(data)
-            return
-        self._held.append(bytes(data))
-        self._held_bytes += len(data)
-        if self._held_bytes > SMALL_BYTES:
-            await self._stop_holding()
+        try:
+            await self._keep(data)
+        except Unavailable as error:
+            await self._fail(error)
 
     async def finish(self) -> Received | Refused:
         """Decide about the part, and make the bytes of a large one a blob that no row names yet."""
@@ -95,8 +95,20 @@ class Intake:
         if not self._upload:
             body = b"".join(self._take_held())
             return Received(file, passed, self._version, body, None)
-        await self._upload.finish()
+        try:
+            await self._upload.finish()
+        except Unavailable as error:
+            return await self._fail(error)
         return Received(file, passed, self._version, None, Location(self._blob, 0, file.length))
+
+    async def _keep(self, data: bytes | memoryview) -> None:
+        if self._upload:
+            await self._upload.write(data)
+            return
+        self._held.append(bytes(data))
+        self._held_bytes += len(data)
+        if self._held_bytes > SMALL_BYTES:
+            await self._stop_holding()
 
     async def _stop_holding(self) -> None:
         identity = self._reader.identity
@@ -127,6 +139,12 @@ class Intake:
             pieces = [_BLANK_PREAMBLE, b"DICM", head, *self._held]
         self._held = []
         return pieces
+
+    async def _fail(self, error: Unavailable) -> Refused:
+        self.failure = error
+        self._refused = Refused(Failure.PROCESSING, self._reader.identity)
+        await self.__aexit__(None, None, None)
+        return self._refused
 
     async def _refuse(self, identity: Identity | None = None, *comments: str) -> None:
         self._refused = Refused(Failure.VALIDATION, identity, comments)

@@ -5,6 +5,7 @@ While one load is being committed the next is read; memory is bounded by two loa
 """
 
 import asyncio
+import logging
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,15 +16,19 @@ from shared.errors import Unavailable
 from shared.storage import active, keys
 from shared.storage.commit import commit
 from shared.storage.keys import StudyKey, study_key
+from shared.storage.pending import schedule_purge
 from shared.storage.planning import batches
-from shared.storage.rows import MAX_INLINE_BYTES, Location, NewInstance, Values
+from shared.storage.rows import MAX_INLINE_BYTES, Change, Location, NewInstance, Values
 from shared.storage.storage import Storage
+from shared.storage.upload import put_new
 from shared.storage.versions import next_version
 from shared.stow.intake import Received
 from shared.stow.outcome import Failure, Outcome, Refused, Stored
 
 LOAD_BYTES = 8 * 1024 * 1024
 LOAD_FILES = 90
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +56,19 @@ class Shelf:
         self._addresses: set[tuple[str, str, str]] = set()
         self._committing: asyncio.Task[None] | None = None
         self._unavailable: Unavailable | None = None
+        self.has_begun = False
+        """Whether anything may have been committed."""
 
-    async def add(self, part: Received | Refused) -> None:
-        """Take the next part; commits what has come together when that is enough."""
+    async def add(self, part: Received | Refused, failure: Unavailable | None = None) -> None:
+        """Take the next part; commits what has come together when that is enough.
+
+        Args:
+            part: What became of it so far.
+            failure: Why storage did not take it, if that is why it is refused.
+        """
         number = len(self._outcomes)
         self._outcomes.append(part if isinstance(part, Refused) else None)
+        self._unavailable = failure or self._unavailable
         if isinstance(part, Refused):
             return
         item = _Item(number, part)
@@ -65,7 +78,8 @@ class Shelf:
         self._addresses.add(item.address)
         self._load.append(item)
         self._load_bytes += len(part.body or b"")
-        if self._load_bytes >= LOAD_BYTES or len(self._load) >= LOAD_FILES:
+        # A large file is a blob already, which the sweep would take for a leftover if it waited too long.
+        if part.location or self._load_bytes >= LOAD_BYTES or len(self._load) >= LOAD_FILES:
             await self._start()
 
     async def finish(self) -> list[Outcome]:
@@ -93,13 +107,18 @@ class Shelf:
             await asyncio.wait([self._committing])
 
     async def _wait(self) -> None:
-        if self._committing:
-            await asyncio.shield(self._committing)
-            self._committing = None
+        committing, self._committing = self._committing, None
+        if committing:
+            try:
+                await asyncio.shield(committing)
+            except asyncio.CancelledError:
+                self._committing = committing
+                raise
 
     async def _start(self) -> None:
         await self._wait()
         if self._load:
+            self.has_begun = True
             self._committing = asyncio.create_task(self._commit(self._load))
             self._load, self._load_bytes = [], 0
 
@@ -112,10 +131,12 @@ class Shelf:
                 await self._commit_study(key, items)
             except Unavailable as error:
                 self._unavailable = error
-                for item in items:
-                    if self._outcomes[item.number] is None:
-                        identity = item.received.file.identity
-                        self._outcomes[item.number] = Refused(Failure.PROCESSING, identity)
+            except Exception:
+                # A fault of ours with one study must not hide what became of the others.
+                log.exception("a study could not be committed")
+            for item in items:
+                if self._outcomes[item.number] is None:
+                    self._outcomes[item.number] = Refused(Failure.PROCESSING, item.received.file.identity)
 
     async def _commit_study(self, key: StudyKey, items: Sequence[_Item]) -> None:
         await active.note(self._storage, key)
@@ -127,9 +148,17 @@ class Shelf:
         ]
         for batch in batches(instances):
             existing = await commit(self._storage, key, batch)
+            await self._forget_bytes(key, [instance for instance in batch if instance.version in existing])
             for instance in batch:
                 item = new[instance.version]
                 self._outcomes[item.number] = _outcome(item.received, instance.version in existing)
+
+    async def _forget_bytes(self, key: StudyKey, duplicates: Sequence[NewInstance]) -> None:
+        """Have the bytes of duplicates removed from the pack they came in with others."""
+        packs = {new.location.blob for new in duplicates if keys.is_pack(new.location.blob)}
+        changes = [Change("", "", 0, Location(pack, 0, 0)) for pack in packs]
+        if changes:
+            await schedule_purge(self._storage, key, changes, self._storage.times.grace)
 
     async def _write_bytes(self, key: StudyKey, items: Sequence[_Item]) -> list[Location]:
         """Upload the small files of a load, together if they are several."""
@@ -140,7 +169,7 @@ class Shelf:
             blob = keys.instance_blob(key, identity.series, identity.instance, small[0].version)
         if small:
             pieces = [received.body or b"" for received in small]
-            await self._storage.blobs.put(keys.DICOM, blob, pieces)
+            await put_new(self._storage.blobs, keys.DICOM, blob, pieces)
         return _located(blob, items)
 
     async def _with_details(self, key: StudyKey, new: NewInstance) -> NewInstance:
@@ -148,11 +177,11 @@ class Shelf:
         address = (new.series, new.instance, new.version)
         if len(new.metadata) > MAX_INLINE_BYTES:
             name = keys.detail_blob(key, *address, "metadata")
-            await self._storage.blobs.put(keys.METADATA, name, new.metadata)
+            await put_new(self._storage.blobs, keys.METADATA, name, new.metadata)
             new = replace(new, metadata_blob=name)
         if new.frames is not None and len(new.frames) > MAX_INLINE_BYTES:
             name = keys.detail_blob(key, *address, "frames")
-            await self._storage.blobs.put(keys.METADATA, name, new.frames)
+            await put_new(self._storage.blobs, keys.METADATA, name, new.frames)
             new = replace(new, frames_blob=name)
         return new
 

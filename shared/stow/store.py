@@ -2,10 +2,11 @@
 
 from collections.abc import AsyncIterator
 
+from shared.errors import BadRequest, TooLarge, UnsupportedMediaType
 from shared.storage.storage import Storage
 from shared.stow.checks import Rules
 from shared.stow.intake import Intake
-from shared.stow.outcome import Outcome
+from shared.stow.outcome import Failure, Outcome, Refused
 from shared.stow.shelf import Shelf
 from shared.web.multipart import Event, PartBegin, PartBytes
 
@@ -25,11 +26,18 @@ async def store(
         What became of each part, in order.
 
     Raises:
+        BadRequest, UnsupportedMediaType, TooLarge: The body is not as it must be, and nothing was stored.
+            When some of it was, the rest counts as one refused part, so that the sender learns which.
         Unavailable: Nothing was stored, and storage is to blame.
     """
     shelf = Shelf(storage, partition)
     try:
-        await _take_in(storage, partition, rules, events, shelf)
+        try:
+            await _take_in(storage, partition, rules, events, shelf)
+        except (BadRequest, UnsupportedMediaType, TooLarge):
+            if not shelf.has_begun:
+                raise
+            await shelf.add(Refused(Failure.PROCESSING))
         return await shelf.finish()
     finally:
         await shelf.leave()
@@ -42,7 +50,7 @@ async def _take_in(
         if isinstance(event, PartBegin):
             async with Intake(storage, partition, rules) as intake:
                 await _read_part(events, intake)
-                await shelf.add(await intake.finish())
+                await shelf.add(await intake.finish(), intake.failure)
 
 
 async def _read_part(events: AsyncIterator[Event], intake: Intake) -> None:

@@ -1,12 +1,14 @@
 """Removing the bytes of deleted instances when their retention has ended.
 
 A blob that belongs to one instance is deleted. A pack is deleted with its last instance; before
-that it is written anew without the deleted ones, so that deleted data really goes.
+that it is written anew without the deleted ones, so that deleted data really goes. While something
+else that was deleted from a pack is still retained, the pack stays as it is: the last one to end
+takes the others' bytes along.
 """
 
-import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from shared.storage import archive, keys, pending
@@ -15,83 +17,119 @@ from shared.storage.keys import Scope, StudyKey
 from shared.storage.pending import Purge
 from shared.storage.rows import LOCATION, Change, InstanceRow, Location
 from shared.storage.storage import Storage
-from shared.storage.tables import RowChanged, RowMissing, Value, merge
+from shared.storage.tables import Operation, RowChanged, RowMissing, Value, merge
+from shared.storage.uids import remove_ghosts
+from shared.storage.upload import put_new
 from shared.storage.versions import next_version
-
-MAX_ATTEMPTS = 8
-MAX_MOVES = 90
-"""Instances moved to another pack by one transaction."""
 
 log = logging.getLogger(__name__)
 
 
-async def purge(storage: Storage, key: StudyKey, version: int) -> bool:
-    """Remove what one deletion left, if its time has come; else send for it again later.
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """Which blobs go, worked out from the purges of a study and the instances it has."""
+
+    blobs: tuple[str, ...]
+    """In container `dicom`, whole."""
+
+    details: tuple[str, ...]
+    """In container `metadata`."""
+
+    packs: tuple[str, ...]
+    """To be written anew, as something of them stays."""
+
+
+async def purge_due(storage: Storage, key: StudyKey, now: datetime) -> datetime | None:
+    """Do the purges of a study whose time has come. May be repeated, also by two at once.
 
     Returns:
-        Whether it is done.
+        When there is something to do again; None when nothing is left.
     """
+    every = await pending.all_purges(storage, key)
+    due = [purge for purge in every if purge.due <= now]
+    if due:
+        await _purge(storage, key, due, every)
+    left = await pending.all_purges(storage, key)
+    # What could not be done now is tried again after the grace.
+    return min((max(purge.due, now + storage.times.grace) for purge in left), default=None)
+
+
+async def purge(storage: Storage, key: StudyKey, version: int) -> bool:
+    """Do the purges of a study for which a message came; send it again if it came too early.
+
+    Returns:
+        Whether the purge of that version is done.
+    """
+    await purge_due(storage, key, datetime.now(UTC))
     found = await pending.read_purge(storage, key, version)
     if found is None:
         return True
-    left = found.due - datetime.now(UTC)
-    if left.total_seconds() > 0:
-        await pending.send_purge(storage, key, version, left)
-        return False
-    await remove_bytes(storage, found)
-    return True
+    left = max(found.due - datetime.now(UTC), storage.times.grace)
+    await pending.send_purge(storage, key, version, left)
+    return False
 
 
-async def remove_bytes(storage: Storage, found: Purge) -> None:
-    """Remove the blobs of a purge whose time has come, and then its row. May be repeated."""
-    for change in found.changes:
-        for detail in change.details:
-            await storage.blobs.delete(keys.METADATA, detail)
-    for blob in dict.fromkeys(change.location.blob for change in found.changes):
-        if keys.is_pack(blob):
-            await _purge_pack(storage, found.key, blob)
-        else:
-            await storage.blobs.delete(keys.DICOM, blob)
-    await pending.end_purge(storage, found)
+async def _purge(storage: Storage, key: StudyKey, due: Sequence[Purge], every: Sequence[Purge]) -> None:
+    deleted = [(change.series, change.instance) for change in _changes(due) if change.instance]
+    await remove_ghosts(storage, key, deleted)
+    rows = [row async for page in archive.read_instances(storage, Scope(key), LOCATION) for row in page]
+    waiting = await pending.all_pending(storage, key)
+    retained = {change.location.blob for change in _changes([*_later(every, due), *waiting])}
+    removal = plan_removal(due, rows, retained)
+    for name in removal.details:
+        await storage.blobs.delete(keys.METADATA, name)
+    for name in removal.blobs:
+        await storage.blobs.delete(keys.DICOM, name)
+    kept = {pack for pack in removal.packs if not await _rewrite(storage, key, pack, rows)}
+    done = [purge for purge in due if not any(change.location.blob in kept for change in purge.changes)]
+    await pending.end_purges(storage, done)
+    if kept:
+        log.warning("packs=%d could not be rewritten now; they are tried again", len(kept))
 
 
-async def _purge_pack(storage: Storage, key: StudyKey, pack: str) -> None:
-    for _ in range(MAX_ATTEMPTS):
-        named = await _named(storage, key, pack)
-        if not named:
-            await storage.blobs.delete(keys.DICOM, pack)
-            return
-        if await _rewrite(storage, key, pack, named):
-            return
-    log.warning("a pack was changed too often to be rewritten; it stays until the next sweep")
+def plan_removal(due: Sequence[Purge], rows: Sequence[InstanceRow], retained: Iterable[str]) -> Removal:
+    """Work out what goes.
+
+    Args:
+        due: The purges whose time has come.
+        rows: Every instance of the study.
+        retained: Blobs of which something is deleted, but still retained.
+    """
+    named = {row.location.blob for row in rows}
+    blobs = dict.fromkeys(change.location.blob for change in _changes(due))
+    free = [blob for blob in blobs if blob not in retained]
+    return Removal(
+        blobs=tuple(blob for blob in free if blob not in named),
+        details=tuple(detail for change in _changes(due) for detail in change.details),
+        packs=tuple(blob for blob in free if blob in named and keys.is_pack(blob)),
+    )
 
 
-async def _named(storage: Storage, key: StudyKey, pack: str) -> list[InstanceRow]:
-    """The instances whose bytes lie in a pack, in the order of their bytes."""
-    rows = [
-        row
-        async for page in archive.read_instances(storage, Scope(key), LOCATION)
-        for row in page
-        if row.location.blob == pack
-    ]
-    return sorted(rows, key=lambda row: row.location.start)
+def _changes(items: Iterable[Purge | pending.Pending]) -> Iterable[Change]:
+    return (change for item in items for change in item.changes)
+
+
+def _later(every: Sequence[Purge], due: Sequence[Purge]) -> list[Purge]:
+    versions = {purge.version for purge in due}
+    return [purge for purge in every if purge.version not in versions]
 
 
 async def _rewrite(storage: Storage, key: StudyKey, pack: str, rows: Sequence[InstanceRow]) -> bool:
     """Move what is left of a pack to a new one; False when an instance changed meanwhile."""
+    staying = sorted((row for row in rows if row.location.blob == pack), key=lambda row: row.location.start)
     try:
-        pieces = [await _read(storage, row.location) for row in rows]
+        pieces = [await _read(storage, row.location) for row in staying]
     except BlobMissing:
         return False
     moved = keys.pack_blob(key, next_version())
-    await storage.blobs.put(keys.DICOM, moved, pieces)
-    try:
-        await _point(storage, key, rows, moved)
-    except (RowChanged, RowMissing):
-        return False
+    await put_new(storage.blobs, keys.DICOM, moved, pieces)
     # Readers that took the old address from a row a moment ago may still read the old pack.
     old = Change("", "", 0, Location(pack, 0, 0))
-    await pending.schedule_purge(storage, key, [old], storage.times.grace)
+    steps = _pointing(staying, moved)
+    try:
+        await pending.schedule_purge(storage, key, [old], storage.times.grace, steps)
+    except (RowChanged, RowMissing):
+        return False
     return True
 
 
@@ -99,20 +137,12 @@ async def _read(storage: Storage, location: Location) -> bytes:
     return await storage.blobs.read_all(keys.DICOM, location.blob, location.start, location.length)
 
 
-async def _point(storage: Storage, key: StudyKey, rows: Sequence[InstanceRow], pack: str) -> None:
+def _pointing(rows: Sequence[InstanceRow], pack: str) -> list[Operation]:
+    """Operations that make rows name their bytes in another pack, where they lie side by side."""
     start = 0
     operations = []
     for row in rows:
         where: dict[str, Value] = {"blob": pack, "start": start}
         operations.append(merge(keys.instance_row(row.series, row.instance), where, etag=row.etag))
         start += row.location.length
-    for at in range(0, len(operations), MAX_MOVES):
-        part = operations[at : at + MAX_MOVES]
-        await storage.tables.transact(keys.ARCHIVE, key.archive, part)
-
-
-async def purge_all(storage: Storage, found: Sequence[Purge], now: datetime) -> datetime | None:
-    """Remove what is due of some purges; give the time when the next is due, if any is left."""
-    later = [purge.due for purge in found if purge.due > now]
-    await asyncio.gather(*(remove_bytes(storage, purge) for purge in found if purge.due <= now))
-    return min(later, default=None)
+    return operations

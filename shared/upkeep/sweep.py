@@ -5,21 +5,23 @@ visits the studies whose time has come, and nothing else, so it costs what was c
 not what is stored.
 """
 
+import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from shared.storage import active, archive, keys, pending, terms
+from shared.storage import active, archive, keys, pending
 from shared.storage.active import QUIET_BEFORE_REMOVAL, ActiveStudy
-from shared.storage.commit import settle
-from shared.storage.index import agree, wanted_rows
 from shared.storage.keys import Scope, StudyKey
+from shared.storage.mend import mend_index
 from shared.storage.pending import Pending, Purge
 from shared.storage.rows import DETAILS, LOCATION
 from shared.storage.storage import Storage
 from shared.storage.versions import made_at
-from shared.upkeep.purge import purge_all
+from shared.upkeep.purge import purge_due
+
+VISITS_AT_ONCE = 4
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +39,16 @@ class Mended:
     blobs: int = 0
     """Blobs that no row named."""
 
+    failed: int = 0
+    """Studies whose visit failed; they are visited again."""
+
     def __add__(self, other: "Mended") -> "Mended":
-        return Mended(self.studies + other.studies, self.changes + other.changes, self.blobs + other.blobs)
+        return Mended(
+            self.studies + other.studies,
+            self.changes + other.changes,
+            self.blobs + other.blobs,
+            self.failed + other.failed,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +60,20 @@ class Sweep:
 
 
 async def visit_due(storage: Storage) -> AsyncIterator[Sweep]:
-    """Visit every study whose time has come."""
-    async for study in active.due(storage, datetime.now(UTC)):
-        yield await visit(storage, study)
+    """Visit every study whose time has come. One that cannot be mended does not keep us from the others."""
+    studies = [study async for study in active.due(storage, datetime.now(UTC))]
+    for at in range(0, len(studies), VISITS_AT_ONCE):
+        visits = (_try_visit(storage, study) for study in studies[at : at + VISITS_AT_ONCE])
+        for sweep in await asyncio.gather(*visits):
+            yield sweep
+
+
+async def _try_visit(storage: Storage, study: ActiveStudy) -> Sweep:
+    try:
+        return await visit(storage, study)
+    except Exception:
+        log.exception("a study could not be swept")
+        return Sweep(Mended(studies=1, failed=1), ())
 
 
 async def visit(storage: Storage, study: ActiveStudy) -> Sweep:
@@ -66,27 +87,10 @@ async def visit(storage: Storage, study: ActiveStudy) -> Sweep:
     unfed = [change for change in waiting if now - made_at(change.version) >= storage.times.grace]
     for change in unfed:
         await mend_index(storage, change)
-    next_purge = await purge_all(storage, await pending.all_purges(storage, study.key), now)
+    next_purge = await purge_due(storage, study.key, now)
     blobs, young = await _remove_unnamed(storage, study.key, now)
     await _come_back(storage, study, now, next_purge, busy=bool(waiting) or young)
-    return Sweep(Mended(1, len(unfed), blobs), tuple(unfed))
-
-
-async def mend_index(storage: Storage, change: Pending) -> None:
-    """Make the search tables agree with what a change touched, as it is now."""
-    key = change.key
-    series = {item.series for item in change.changes}
-    known = await archive.read_known(storage, key, series)
-    wanted = wanted_rows(key, known.study, known.series)
-    touched = list(change.touched)
-    for item in change.changes:
-        rows = terms.instance_row(key, item.series, item.instance)
-        touched += rows
-        if await archive.read_instance(storage, key, item.series, item.instance, ("version",)):
-            wanted |= rows
-    await agree(storage.tables, touched, wanted)
-    levels = [where for where in touched if where.table != terms.INSTANCES_BY_UID]
-    await settle(storage, key, levels, known)
+    return Sweep(Mended(studies=1, changes=len(unfed), blobs=blobs), tuple(unfed))
 
 
 async def _remove_unnamed(storage: Storage, key: StudyKey, now: datetime) -> tuple[int, bool]:
@@ -107,15 +111,14 @@ async def _remove_unnamed(storage: Storage, key: StudyKey, now: datetime) -> tup
 
 async def _named(storage: Storage, key: StudyKey) -> set[str]:
     names: set[str] = set()
-    waiting: Sequence[Pending | Purge] = [
-        *await pending.all_pending(storage, key),
-        *await pending.all_purges(storage, key),
-    ]
-    for change in (change for item in waiting for change in item.changes):
-        names |= {change.location.blob, *change.details}
+    # In the order in which a deletion hands bytes on, so that none is missed on its way.
     async for page in archive.read_instances(storage, Scope(key), (*LOCATION, *DETAILS)):
         for row in page:
             names |= {row.location.blob, row.metadata_blob, row.frames_blob}
+    waiting: list[Pending | Purge] = [*await pending.all_pending(storage, key)]
+    waiting += await pending.all_purges(storage, key)
+    for change in (change for item in waiting for change in item.changes):
+        names |= {change.location.blob, *change.details}
     return names
 
 

@@ -6,7 +6,7 @@ from functools import partial
 from shared.dicom.frames import FrameCutter, FrameIndex, FrameSpan, SpanInflater
 from shared.errors import BadRequest, NotFound
 from shared.storage import archive, keys
-from shared.storage.ahead import primed, read_ahead
+from shared.storage.ahead import ended, primed, read_ahead
 from shared.storage.blobs import BlobMissing
 from shared.storage.keys import Scope
 from shared.storage.rows import FRAMES, LOCATION, InstanceRow, Location
@@ -111,24 +111,27 @@ def frame_bytes(span: FrameSpan) -> int:
 
 
 async def _multipart(parts: Sequence[partial[AsyncIterator[bytes]]], boundary: str) -> AsyncIterator[bytes]:
-    async for piece in read_ahead(parts, depth=READ_AHEAD):
-        yield piece
+    async with ended(read_ahead(parts, depth=READ_AHEAD)) as pieces:
+        async for piece in pieces:
+            yield piece
     yield closing(boundary)
 
 
 async def _part(head: bytes, source: partial[AsyncIterator[bytes]]) -> AsyncIterator[bytes]:
     yield head
-    async for piece in source():
-        yield piece
+    async with ended(source()) as pieces:
+        async for piece in pieces:
+            yield piece
 
 
 async def _frame(
     storage: Storage, place: Location, index: FrameIndex, span: FrameSpan
 ) -> AsyncIterator[bytes]:
     cutter = FrameCutter(span)
-    async for raw in _span(storage, place, index, span):
-        if piece := cutter.feed(raw):
-            yield piece
+    async with ended(_span(storage, place, index, span)) as pieces:
+        async for raw in pieces:
+            if piece := cutter.feed(raw):
+                yield piece
     if last := cutter.finish():
         yield last
 
@@ -138,14 +141,16 @@ async def _span(
 ) -> AsyncIterator[bytes]:
     read = partial(storage.blobs.read, keys.DICOM, place.blob)
     if index.inflated_from is None:
-        async for raw in read(place.start + span.start, span.length):
-            yield raw
+        async with ended(read(place.start + span.start, span.length)) as pieces:
+            async for raw in pieces:
+                yield raw
         return
     # A deflated dataset can only be read from its beginning.
     inflater = SpanInflater(span.start, span.length)
     deflated = read(place.start + index.inflated_from, place.length - index.inflated_from)
-    async for raw in deflated:
-        for piece in inflater.feed(raw):
-            yield piece
-        if inflater.done:
-            return
+    async with ended(deflated) as pieces:
+        async for raw in pieces:
+            for piece in inflater.feed(raw):
+                yield piece
+            if inflater.done:
+                return

@@ -1,19 +1,24 @@
 """Metadata as DICOM JSON (API rules section 7): what was rendered when the instances were stored."""
 
-import zlib
 from collections.abc import AsyncIterator, Sequence
 
+from shared.dicom.metadata import inflate
 from shared.errors import NotFound
 from shared.storage import archive, keys
-from shared.storage.ahead import primed
+from shared.storage.ahead import ended, primed
 from shared.storage.keys import Scope
 from shared.storage.rows import METADATA, InstanceRow
 from shared.storage.storage import Storage
 from shared.web.answer import Answer
 from shared.web.etag import is_match
 
-ROWS_AT_ONCE = 250
-"""Rows with metadata held at one time."""
+ROWS_AT_ONCE = 150
+"""Rows with metadata held at one time: a few kilobytes each as a rule, some 400 at the most."""
+
+PIECE_BYTES = 64 * 1024
+"""About how much is sent at once."""
+
+Pages = AsyncIterator[list[InstanceRow]]
 
 
 async def retrieve_metadata(
@@ -30,17 +35,13 @@ async def retrieve_metadata(
     Raises:
         NotFound: There is nothing in the scope.
     """
-    pages = _pages(storage, scope)
-    first: list[InstanceRow] = await anext(pages, [])
-    versions = [row.version for row in first]
-    if len(first) == ROWS_AT_ONCE:
-        versions = await _versions(storage, scope)
+    versions, pages = await _find(storage, scope)
     if not versions:
         raise NotFound(f"The specified {scope.level} was not found.")
     etag = make_etag(scope, versions)
     if is_match(if_none_match, etag):
         return Answer(304, {"Content-Length": "0"})
-    body = await primed(_array(storage, first, pages))
+    body = await primed(_array(storage, pages))
     headers = {"Content-Type": media_type, "ETag": etag}
     return Answer(200, headers, body, {"instances": len(versions)})
 
@@ -50,33 +51,44 @@ def make_etag(scope: Scope, versions: Sequence[int]) -> str:
     return str(versions[0]) if scope.instance else f"{max(versions)}-{len(versions)}"
 
 
-async def _pages(storage: Storage, scope: Scope) -> AsyncIterator[list[InstanceRow]]:
-    select = ("version", *METADATA)
+async def _find(storage: Storage, scope: Scope) -> tuple[list[int], Pages]:
+    """The versions of all instances in a scope, and their metadata, still to be read."""
     if scope.series is not None and scope.instance is not None:
+        select = ("version", *METADATA)
         row = await archive.read_instance(storage, scope.key, scope.series, scope.instance, select)
-        if row:
-            yield [row]
-        return
-    async for page in archive.read_instances(storage, scope, select, page=ROWS_AT_ONCE):
-        yield page
-
-
-async def _versions(storage: Storage, scope: Scope) -> list[int]:
+        rows = [row] if row else []
+        return [row.version for row in rows], _one_page(rows)
+    # Versions are read before metadata: a tag that is older than its body only makes a client ask again.
     pages = archive.read_instances(storage, scope, ("version",))
-    return [row.version async for page in pages for row in page]
+    versions = [row.version async for page in pages for row in page]
+    return versions, archive.read_instances(storage, scope, METADATA, page=ROWS_AT_ONCE)
 
 
-async def _array(
-    storage: Storage, first: list[InstanceRow], pages: AsyncIterator[list[InstanceRow]]
-) -> AsyncIterator[bytes]:
-    yield b"[" + await _joined(storage, first)
+async def _one_page(rows: list[InstanceRow]) -> Pages:
+    yield rows
+
+
+async def _array(storage: Storage, pages: Pages) -> AsyncIterator[bytes]:
+    """One JSON array of the datasets, in pieces of about `PIECE_BYTES`."""
+    gathered = bytearray()
+    async with ended(_pieces(storage, pages)) as pieces:
+        async for piece in pieces:
+            gathered += piece
+            if len(gathered) >= PIECE_BYTES:
+                yield bytes(gathered)
+                gathered.clear()
+    yield bytes(gathered)
+
+
+async def _pieces(storage: Storage, pages: Pages) -> AsyncIterator[bytes]:
+    before = b"["
     async for page in pages:
-        yield b"," + await _joined(storage, page)
-    yield b"]"
-
-
-async def _joined(storage: Storage, rows: Sequence[InstanceRow]) -> bytes:
-    return b",".join([zlib.decompress(await read_compressed(storage, row)) for row in rows])
+        for row in page:
+            yield before
+            before = b","
+            for piece in inflate(await read_compressed(storage, row)):
+                yield piece
+    yield b"[]" if before == b"[" else b"]"
 
 
 async def read_compressed(storage: Storage, row: InstanceRow) -> bytes:

@@ -1,12 +1,12 @@
 """Studies, series and instances as they were stored (API rules section 4)."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from shared.errors import NotFound
 from shared.storage import archive, keys
-from shared.storage.ahead import primed, read_ahead
+from shared.storage.ahead import ended, primed, read_ahead
 from shared.storage.blobs import BlobMissing
 from shared.storage.keys import Scope
 from shared.storage.rows import LOCATION, InstanceRow
@@ -86,8 +86,8 @@ async def _rows(storage: Storage, scope: Scope) -> list[InstanceRow]:
         return [row] if row else []
     pages = archive.read_instances(storage, scope, LOCATION)
     rows = [row async for page in pages for row in page]
-    # In the order of arrival the instances of a pack are neighbours.
-    return sorted(rows, key=lambda row: row.version)
+    # In the order of their bytes the instances of a pack are neighbours, whoever stored what in between.
+    return sorted(rows, key=lambda row: (row.location.blob, row.location.start))
 
 
 async def _answer(storage: Storage, scope: Scope, rows: Sequence[InstanceRow], choice: Choice) -> Answer:
@@ -124,22 +124,38 @@ async def _multipart(
     storage: Storage, rows: Sequence[InstanceRow], heads: Sequence[bytes], boundary: str
 ) -> AsyncIterator[bytes]:
     by_version = {row.version: head for row, head in zip(rows, heads, strict=True)}
-    async for piece in read_ahead(partial(_run, storage, run, by_version) for run in runs(rows)):
-        yield piece
+    sources = (partial(_run, storage, run, by_version) for run in runs(rows))
+    async with ended(read_ahead(sources)) as pieces:
+        async for piece in pieces:
+            yield piece
     yield closing(boundary)
 
 
-async def _run(storage: Storage, run: Run, heads: dict[int, bytes]) -> AsyncIterator[bytes]:
+async def _run(storage: Storage, run: Run, heads: Mapping[int, bytes]) -> AsyncIterator[bytes]:
     """The parts of one run: its bytes with a head before each instance."""
-    rows = iter(run.rows)
-    left = 0
-    async for piece in storage.blobs.read(keys.DICOM, run.blob, run.start, run.length):
+    parts = PartHeads(run.rows, heads)
+    async with ended(storage.blobs.read(keys.DICOM, run.blob, run.start, run.length)) as pieces:
+        async for piece in pieces:
+            for cut in parts.cut(piece):
+                yield cut
+
+
+class PartHeads:
+    """Puts a head before the bytes of each instance of a run, as the bytes come."""
+
+    def __init__(self, rows: Sequence[InstanceRow], heads: Mapping[int, bytes]) -> None:
+        self._rows = iter(rows)
+        self._heads = heads
+        self._left = 0
+
+    def cut(self, piece: bytes) -> Iterator[bytes]:
+        """The next bytes of the run with the heads that belong between them."""
         at = 0
         while at < len(piece):
-            if left == 0:
-                row = next(rows)
-                yield heads[row.version]
-                left = row.location.length
-            taken = piece[at : at + left]
+            if self._left == 0:
+                row = next(self._rows)
+                self._left = row.location.length
+                yield self._heads[row.version]
+            taken = piece[at : at + self._left]
+            at, self._left = at + len(taken), self._left - len(taken)
             yield taken
-            at, left = at + len(taken), left - len(taken)

@@ -4,10 +4,12 @@ import asyncio
 import hashlib
 import json
 import logging
+import sys
 from collections.abc import AsyncIterator
 
 import azure.functions as func
 from azurefunctions.extensions.http.fastapi import JSONResponse, Request, Response, StreamingResponse
+from starlette.exceptions import HTTPException
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 seen: list[str] = []
@@ -16,12 +18,21 @@ seen: list[str] = []
 
 @app.route("hello/{name}", methods=["GET"])
 async def hello(req: Request) -> JSONResponse:
-    return JSONResponse({"name": req.path_params["name"], "headers": dict(req.headers), "query": dict(req.query_params)})
+    params, query = req.path_params, req.query_params
+    content = {"name": params["name"], "headers": dict(req.headers), "query": dict(query)}
+    return JSONResponse(content, headers={"keep-alive": "timeout=5", "x-own": "kept"})
 
 
 @app.route("seen", methods=["GET"])
 async def show_seen(req: Request) -> JSONResponse:
     return JSONResponse(seen)
+
+
+@app.route("open-calls", methods=["GET"])
+async def open_calls(req: Request) -> JSONResponse:
+    """Tell how many invocations the runtime still remembers; 0 without the runtime."""
+    streams = sys.modules.get("azure_functions_runtime.http_v2")
+    return JSONResponse(len(streams.http_coordinator._context_references) if streams else 0)
 
 
 @app.route("upload", methods=["POST"])
@@ -52,7 +63,9 @@ async def download(req: Request) -> StreamingResponse:
             seen.append(f"download {type(error).__name__}")
             raise
 
-    return StreamingResponse(pieces(), media_type="application/octet-stream", headers={"content-length": str(size)})
+    return StreamingResponse(
+        pieces(), media_type="application/octet-stream", headers={"content-length": str(size)}
+    )
 
 
 @app.route("breaks/midway", methods=["GET"])
@@ -71,7 +84,30 @@ async def breaks_early(req: Request) -> Response:
 
 @app.route("breaks/none")
 async def returns_none(req: Request) -> Response:
-    return None
+    return None  # What happens then is the point.
+
+
+@app.route("breaks/politely")
+async def breaks_politely(req: Request) -> Response:
+    raise HTTPException(418, "a teapot")
+
+
+@app.route("docs", methods=["GET"])
+async def shadowed(req: Request) -> Response:
+    return Response("ours")
+
+
+@app.route("send/{text}", methods=["POST"])
+@app.queue_output(arg_name="out", queue_name="sent", connection="SampleStorage")
+async def send(req: Request, out: func.Out[str]) -> Response:
+    out.set(req.path_params["text"])
+    return Response(status_code=202)
+
+
+@app.route("pages/{name}", methods=["GET"])
+@app.blob_input(arg_name="page", path="pages/{name}.txt", connection="SampleStorage")
+async def read_page(req: Request, page: func.InputStream) -> Response:
+    return Response(page.read()) if page else Response(status_code=404)
 
 
 @app.route("plain/{*rest}")
@@ -103,6 +139,11 @@ async def work(msg: func.QueueMessage) -> None:
     if text.startswith("slow"):
         await asyncio.sleep(0.5)
         seen.append(f"worked {text}")
+    if text.startswith("long"):
+        await asyncio.sleep(3)
+        seen.append(f"worked {text}")
+    if text.startswith("endless"):
+        await asyncio.Event().wait()
 
 
 @app.queue_trigger(arg_name="msg", queue_name="relay-in", connection="SampleStorage")
@@ -114,10 +155,17 @@ def relay(msg: func.QueueMessage, out: func.Out[str], page: func.Out[str], conte
     page.set(text)
 
 
-@app.blob_trigger(arg_name="blob", path="events/{year}/{name}.txt", connection="SampleStorage", source="EventGrid")
+@app.blob_trigger(
+    arg_name="blob",
+    path="events/{year}/{name}.txt",
+    connection="SampleStorage",
+    source=func.BlobSource.EVENT_GRID,
+)
 async def event(blob: func.InputStream) -> None:
     text = blob.read().decode()
     seen.append(f"event {blob.name} {blob.length} {text}")
+    if text.startswith("slow"):
+        await asyncio.sleep(0.5)
     if text.startswith("bad"):
         raise ValueError("this blob cannot be worked off")
 
@@ -136,3 +184,13 @@ def at_start(timer: func.TimerRequest) -> None:
 @app.event_grid_trigger(arg_name="event")
 async def grid(event: func.EventGridEvent) -> None:
     seen.append(f"grid {event.id} {event.get_json()['word']}")
+
+
+@app.timer_trigger(arg_name="timer", schedule="* * * * * *", run_on_startup=True)
+def asleep(timer: func.TimerRequest) -> None:
+    seen.append("asleep ran")
+
+
+@app.queue_trigger(arg_name="msg", queue_name="elsewhere", connection="NoSuchConnection")
+def unconnected(msg: func.QueueMessage) -> None:
+    seen.append("unconnected ran")

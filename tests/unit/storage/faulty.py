@@ -1,4 +1,4 @@
-"""A proxy between our client and the emulator that spoils chosen answers, as a network or a busy service does.
+"""A proxy between our client and the emulator that spoils chosen answers, as a network or busy service does.
 
 Signatures cover path and account but not the host, so requests pass through it unchanged.
 """
@@ -6,6 +6,7 @@ Signatures cover path and account but not the host, so requests pass through it 
 import asyncio
 import io
 import json
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -79,6 +80,18 @@ def answered(status: int, **headers: str) -> Fault:
     return fault
 
 
+async def busy_within(asked: Asked) -> web.StreamResponse:
+    """The answer to a batch holds the failure in its body, under a status that tells of none."""
+    assert asked.request.raw_path.endswith("$batch")
+    body = (
+        "--batchresponse_1\r\nContent-Type: multipart/mixed; boundary=changesetresponse_2\r\n\r\n"
+        "--changesetresponse_2\r\nContent-Type: application/http\r\n\r\n"
+        'HTTP/1.1 503 Service Unavailable\r\n\r\n{"odata.error":{"code":"ServerBusy"}}\r\n'
+        "--changesetresponse_2--\r\n--batchresponse_1--\r\n"
+    )
+    return web.Response(status=202, body=body.encode())
+
+
 async def lost(asked: Asked) -> web.StreamResponse:
     """The service does what is asked, and its answer is lost."""
     await asked.forward()
@@ -92,9 +105,9 @@ async def refused(asked: Asked) -> web.StreamResponse:
 
 async def silent(asked: Asked) -> web.StreamResponse:
     """No answer ever comes."""
-    while asked.request.transport is not None and not asked.request.transport.is_closing():
-        await asyncio.sleep(0.01)
-    return web.Response()
+    # The handler is cancelled when the proxy closes.
+    await asyncio.Event().wait()
+    return asked.hang_up()
 
 
 def cut(after: int) -> Fault:
@@ -139,20 +152,24 @@ class Proxy:
     connection: Connection
     faults: list[Fault]
     seen: list[web.BaseRequest] = field(default_factory=list)
+    tls: ssl.SSLContext | None = None
 
 
 @asynccontextmanager
-async def proxied(target: Connection, faults: Sequence[Fault]) -> AsyncIterator[Proxy]:
+async def proxied(
+    target: Connection, faults: Sequence[Fault], tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Proxy]:
     """Spoil the first answers, one fault each; those after them pass."""
     left = list(faults)
-    proxy = Proxy(target, left)
+    proxy = Proxy(target, left, tls=tls)
+    scheme = "http" if tls is None else "https"
     runners: list[web.ServerRunner] = []
     skipped = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
     async with aiohttp.ClientSession(auto_decompress=False, skip_auto_headers=skipped) as session:
         ports = [
             await _serve(proxy, session, base, runners) for base in (target.blob, target.queue, target.table)
         ]
-        blob, queue, table = (f"http://127.0.0.1:{port}{urlsplit(target.blob).path}" for port in ports)
+        blob, queue, table = (f"{scheme}://127.0.0.1:{port}{urlsplit(target.blob).path}" for port in ports)
         proxy.connection = replace(target, blob=blob, queue=queue, table=table)
         try:
             yield proxy
@@ -174,7 +191,7 @@ async def _serve(
     runner = web.ServerRunner(web.Server(handle, access_log=None), shutdown_timeout=0.1)
     await runner.setup()
     runners.append(runner)
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=proxy.tls)
     await site.start()
     port: int = runner.addresses[0][1]
     return port

@@ -287,3 +287,20 @@ def test_the_echo_of_a_lost_answer_is_marked(connection: Connection, fresh: str)
         return caught.value.after_retry, await Blobs(wire).delete(fresh, "x")
 
     assert spoiled(connection, [lost, passed, lost], act) == (True, True)
+
+
+@pytest.mark.parametrize("if_absent", [True, False])
+def test_a_commit_whose_answer_was_lost_has_happened(
+    connection: Connection, fresh: str, if_absent: bool
+) -> None:
+    blobs(connection, lambda blobs: blobs.stage(fresh, "x", "1", b"content"))
+
+    async def act(wire: Wire, _proxy: Proxy) -> tuple[bool, bytes]:
+        echo = False
+        try:
+            await Blobs(wire).commit(fresh, "x", ["1"], if_absent=if_absent)
+        except BlobExists as error:
+            echo = error.after_retry
+        return echo, await Blobs(wire).read_all(fresh, "x")
+
+    assert spoiled(connection, [lost], act) == (if_absent, b"content")

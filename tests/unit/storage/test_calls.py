@@ -117,10 +117,11 @@ def test_tasks_of_a_request_count_into_one_sum() -> None:
             await asyncio.create_task(add())
         return count.calls
 
-    async def whole() -> list[int]:
-        return await asyncio.gather(request(), request())
+    async def whole() -> tuple[int, int]:
+        first, second = await asyncio.gather(request(), request())
+        return first, second
 
-    assert asyncio.run(whole()) == [11, 11]
+    assert asyncio.run(whole()) == (11, 11)
 
 
 def test_what_happens_outside_a_request_does_not_count_into_it() -> None:

@@ -50,8 +50,8 @@ HTTP/1.1 409 Conflict\r
 DataServiceVersion: 3.0;\r
 Content-Type: application/json;odata=minimalmetadata;streaming=true;charset=utf-8\r
 \r
-{"odata.error":{"code":"EntityAlreadyExists","message":{"lang":"en-US","value":"12:The specified entity already \
-exists.\\nRequestId:1\\nTime:2024-01-01T00:00:00Z"}}}\r
+{"odata.error":{"code":"EntityAlreadyExists","message":{"lang":"en-US","value":"12:The specified entity \
+already exists.\\nRequestId:1\\nTime:2024-01-01T00:00:00Z"}}}\r
 --changesetresponse_2--\r
 --batchresponse_1--\r
 """

@@ -1,9 +1,10 @@
-"""Signatures are checked by the emulator in every other test; here are tokens, and what must be signed how."""
+"""Signatures are checked by the emulator in every other test; tokens are checked here."""
 
 import asyncio
 import base64
 import datetime
 import json
+import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from ipaddress import ip_address
@@ -23,6 +24,7 @@ from cryptography.x509.oid import NameOID
 from shared.errors import Unavailable
 from shared.storage.blobs import Blobs
 from shared.storage.connection import EMULATOR_ACCOUNT, Connection
+from shared.storage.leases import Leases
 from shared.storage.queues import Queues
 from shared.storage.signing import SCOPE, Tokens, open_tokens
 from shared.storage.tables import Tables, insert
@@ -180,13 +182,27 @@ def test_an_identity_opens_all_three_services(
     assert issuer.closed
 
 
+def test_an_identity_nobody_closed_is_closed_with_the_loop(connection: Connection) -> None:
+    issuer = Issuer()
+
+    async def act() -> None:
+        async with proxied(connection, [answered(404, x_ms_error_code="BlobNotFound")]) as proxy:
+            kept.append(Wire(proxy.connection, tokens=Tokens(issuer)))
+            await Blobs(kept[0]).exists("container", "x")
+
+    kept: list[Wire] = []
+    asyncio.run(act())
+
+    assert issuer.closed
+
+
 def test_a_refused_token_is_replaced_once(
     identified: Callable[[Issuer, Callable[[Wire], Awaitable[Any]]], Any], fresh: str
 ) -> None:
     issuer = Issuer(audience="https://somewhere.example")
 
     async def act(wire: Wire) -> None:
-        await Blobs(wire).exists(fresh, "x")
+        await Blobs(wire).read_all(fresh, "x")
 
     with pytest.raises(StorageRefused) as caught:
         identified(issuer, act)
@@ -208,6 +224,33 @@ def test_a_token_refused_at_first_is_replaced(connection: Connection, fresh: str
             return len({request.headers["Authorization"] for request in proxy.seen})
 
     assert asyncio.run(act()) == 2
+
+
+def test_a_token_refused_to_the_sdk_is_replaced(
+    connection: Connection, certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(*certificate)
+    where = "https://login.microsoftonline.com/00000000-0000-0000-0000-000000000001/oauth2/authorize"
+    challenge = f"Bearer authorization_uri={where} resource_id=https://storage.azure.com"
+    issuer = Issuer()
+
+    async def act() -> list[str]:
+        async with proxied(
+            connection, [answered(401, WWW_Authenticate=challenge), answered(200), answered(200)], tls
+        ) as proxy:
+            wire = Wire(proxy.connection, tokens=Tokens(issuer))
+            for _ in range(2):
+                assert await Leases(wire).renew("container", "x", str(uuid4()))
+            await wire.aclose()
+            return [request.headers["Authorization"] for request in proxy.seen]
+
+    first, second, third = asyncio.run(act())
+
+    assert first != second
+    assert second == third
+    assert issuer.asked == [SCOPE, SCOPE]
 
 
 def _token(audience: str, end: int, number: int) -> str:

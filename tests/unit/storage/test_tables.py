@@ -32,7 +32,7 @@ from shared.storage.tables import (
     within,
 )
 from shared.storage.wire import Wire
-from tests.unit.storage.faulty import Proxy, empty_page, from_the_start, lost, passed, short_page
+from tests.unit.storage.faulty import Proxy, busy_within, empty_page, from_the_start, lost, passed, short_page
 from tests.unit.storage.using import spoiled, using
 
 T = TypeVar("T")
@@ -352,6 +352,16 @@ def test_the_echo_of_a_lost_answer_is_marked(connection: Connection, fresh: str,
 
     assert (conflict.after_retry, conflict.index) == (True, 0)
     assert keys(tables(connection, lambda tables: read(tables, fresh, within("p")))) == [*rows, "before"]
+
+
+def test_a_batch_that_was_busy_is_sent_again(connection: Connection, fresh: str) -> None:
+    operations = [insert("a", {}), insert("b", {})]
+
+    async def act(wire: Wire, proxy: Proxy) -> tuple[int, int]:
+        etags = await Tables(wire).transact(fresh, "p", operations)
+        return len(etags), len(proxy.seen)
+
+    assert spoiled(connection, [busy_within], act) == (2, 4)
 
 
 def _plain(value: object) -> object:

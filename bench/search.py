@@ -1,0 +1,166 @@
+"""Measures searching an archive of a given size, against one bare query for as many rows of a table."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from itertools import islice
+from typing import Final
+from urllib.parse import quote
+
+from bench import archive
+from bench.files import (
+    MODALITIES,
+    SMALL,
+    STUDIES_A_DAY,
+    TINY,
+    Place,
+    accession,
+    make_file,
+    modality,
+    patient_id,
+    patient_name,
+    study_day,
+)
+from bench.load import Answer, Server, Work, drive
+from bench.raw import Raw
+from bench.stage import JSON, Case, Stage
+from shared.dicom.tags import SearchLevel, parse_tag
+from shared.qido.match import make_matches
+from shared.qido.plan import make_plan
+from shared.storage import keys
+from shared.storage.rows import SEARCHED
+from shared.storage.tables import between
+from shared.web.query import parse_search
+
+SERIES: Final = 4
+INSTANCES: Final = 50
+"""Of each series of the one study that has several."""
+
+WEEK: Final = 7
+_FILLING_CALLERS: Final = 4
+_FILES_A_REQUEST: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A search among all studies, with other values each time."""
+
+    name: str
+    query: Callable[[int], str]
+    """Makes the query that finds a given study, among others."""
+
+    results: int
+    """How many studies it finds at the most."""
+
+    callers: tuple[int, ...] = (1,)
+
+
+def _week(study: int) -> str:
+    first = study_day(study)
+    return f"StudyDate={first:%Y%m%d}-{first + timedelta(days=WEEK - 1):%Y%m%d}"
+
+
+_COUNTS: Final = "&".join(
+    f"includefield={keyword}"
+    for keyword in ("NumberOfStudyRelatedSeries", "NumberOfStudyRelatedInstances", "ModalitiesInStudy")
+)
+
+ASKS: Final = (
+    Ask("list of 25", lambda _: "limit=25", 25, (1, 8)),
+    Ask("list of 100", lambda _: "limit=100", 100),
+    Ask("list of 25 with counts and modalities", lambda _: f"limit=25&{_COUNTS}", 25),
+    Ask("patient id", lambda study: f"PatientID={patient_id(study)}", 1, (1, 8)),
+    Ask("accession number", lambda study: f"AccessionNumber={accession(study)}", 1),
+    Ask("name, exact", lambda study: f"PatientName={quote(patient_name(study))}", 1),
+    Ask("dates of 7 days", _week, WEEK * STUDIES_A_DAY),
+    Ask("dates of 7 days, with modality", lambda study: f"{_week(study)}&ModalitiesInStudy={modality(study)}",
+        WEEK * STUDIES_A_DAY // len(MODALITIES)),
+)  # fmt: skip
+
+
+async def cases(stage: Stage, sizes: tuple[int, int], run: int) -> list[Case]:
+    """Fill the archive and prepare the measurements.
+
+    Args:
+        stage: The servers.
+        sizes: Studies that the peer holds already, and that all servers are to hold. Ours is empty.
+        run: The run that the archive's files belong to, the same at both sizes.
+    """
+    had, wanted = sizes
+    if stage.peer:
+        await _store_into(stage.peer, (make_file(Place(run, study), TINY) for study in range(had, wanted)))
+    await archive.write_archive(
+        stage.connection, (make_file(Place(run, study), TINY) for study in range(wanted))
+    )
+    large = next(stage.runs)
+    await stage.store_everywhere(
+        [
+            [make_file(Place(large, 0, series, number), SMALL) for number in range(INSTANCES)]
+            for series in range(SERIES)
+        ]
+    )
+    return [*_studies(stage, wanted), *_within(stage, Place(large, 0), wanted)]
+
+
+async def _store_into(server: Server, files: Iterator[bytes]) -> None:
+    while load := list(islice(files, _FILES_A_REQUEST * _FILLING_CALLERS)):
+        requests = [load[at : at + _FILES_A_REQUEST] for at in range(0, len(load), _FILES_A_REQUEST)]
+        await drive([server.store(each) for each in requests], _FILLING_CALLERS)
+
+
+def _studies(stage: Stage, size: int) -> Iterator[Case]:
+    for ask in ASKS:
+        for callers in ask.callers:
+            yield Case(
+                f"search {size:,} studies: {ask.name}",
+                callers,
+                partial(_web, ask, size),
+                partial(_raw, stage.raw, ask, size),
+            )
+
+
+def _within(stage: Stage, place: Place, size: int) -> Iterator[Case]:
+    partition = keys.study_key(keys.DEFAULT_PARTITION, place.study_uid).archive
+    series = between(partition, *keys.rows_of("series"))
+    instances = between(partition, *keys.instance_rows(place.series_uid))
+    columns = ",".join(("PartitionKey", "RowKey", *SEARCHED))
+    of_series = partial(_query, stage.raw, keys.ARCHIVE, series, 1000)
+    of_instances = partial(_query, stage.raw, keys.ARCHIVE, instances, 1000, columns)
+    study = f"studies/{place.study_uid}"
+    yield Case(f"search {size:,} studies: {SERIES} series of a study", 1, partial(_same, f"{study}/series"),
+               partial(_again, of_series))  # fmt: skip
+    yield Case(f"search {size:,} studies: {INSTANCES} instances of a series", 1,
+               partial(_same, f"{place.series_path}/instances"), partial(_again, of_instances))  # fmt: skip
+
+
+def _asked(size: int, number: int) -> int:
+    """Which study a request looks for: far apart from one to the next, and never at the archive's end."""
+    return number * 37 % (size - WEEK * STUDIES_A_DAY)
+
+
+async def _web(ask: Ask, size: int, server: Server, count: int) -> list[Work]:
+    return [server.get(f"studies?{ask.query(_asked(size, number))}", JSON) for number in range(count)]
+
+
+async def _same(path: str, server: Server, count: int) -> list[Work]:
+    return [server.get(path, JSON)] * count
+
+
+async def _raw(raw: Raw, ask: Ask, size: int, count: int) -> list[Work]:
+    """The query with which the service begins, for as many rows as it answers with."""
+    works: list[Work] = []
+    for number in range(count):
+        request = parse_search(ask.query(_asked(size, number)), parse_tag)
+        matches = make_matches(request.filters, tuple(SearchLevel)[:1])
+        (scan,) = make_plan(keys.DEFAULT_PARTITION.lower(), SearchLevel.STUDY, matches).scans
+        works.append(partial(_query, raw, scan.table, scan.filter, ask.results))
+    return works
+
+
+async def _again(work: Work, count: int) -> list[Work]:
+    return [work] * count
+
+
+async def _query(raw: Raw, table: str, condition: str, top: int, select: str = "") -> Answer:
+    return Answer(len(await raw.query(table, condition, top, select)))

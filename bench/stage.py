@@ -1,0 +1,80 @@
+"""What every group of measurements works with, and what a measurement consists of."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Final
+
+from bench.load import Server, Work, drive
+from bench.raw import Raw
+
+ANY_INSTANCE: Final = 'multipart/related; type="application/dicom"; transfer-syntax=*'
+ANY_FRAME: Final = 'multipart/related; type="application/octet-stream"; transfer-syntax=*'
+JSON: Final = "application/dicom+json"
+
+OWN: Final = "bench"
+"""The container and the table that raw storage calls write to."""
+
+_FILLING_CALLERS: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How much is measured."""
+
+    seconds: float
+    """About how long a round of one side takes."""
+
+    rounds: int
+    """How often the sides take turns."""
+
+    every_case: bool
+    """Whether the cases between the extremes are measured too."""
+
+    studies: tuple[int, int]
+    """The sizes of the archive that is searched."""
+
+
+FULL: Final = Scale(seconds=1.0, rounds=3, every_case=True, studies=(1_000, 10_000))
+QUICK: Final = Scale(seconds=0.5, rounds=1, every_case=False, studies=(100, 1_000))
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """The servers of one group of measurements, all of them running and ours empty."""
+
+    ours: Server
+    peer: Server | None
+    raw: Raw
+    connection: str
+    """Connection string of the storage under our service."""
+
+    scale: Scale
+    runs: "count[int]"
+    """Numbers that no other files of this or an earlier benchmark have (`files.Place.run`)."""
+
+    @property
+    def servers(self) -> list[Server]:
+        """Ours, and the peer where there is one."""
+        return [self.ours, self.peer] if self.peer else [self.ours]
+
+    async def store_everywhere(self, requests: Sequence[Sequence[bytes]]) -> None:
+        """Store files before a measurement, request by request."""
+        for server in self.servers:
+            await drive([server.store(files) for files in requests], _FILLING_CALLERS)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One line of the table."""
+
+    name: str
+    callers: int
+    dicomweb: Callable[[Server, int], Awaitable[list[Work]]]
+    """Prepares so many requests for a server."""
+
+    raw: Callable[[int], Awaitable[list[Work]]]
+    """Prepares the same work, as many times, in bare storage calls."""
+
+    items: int = 1
+    """Instances in one request, where instances are what counts."""

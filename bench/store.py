@@ -1,0 +1,93 @@
+"""Measures storing: one blob and the rows of its instances, against what the service makes of it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from bench.files import CT, SMALL, Place, Shape, make_file
+from bench.load import Answer, Server, Work, drive
+from bench.raw import Raw
+from bench.stage import OWN, Case, Stage
+
+ROW_BYTES: Final = 1_600
+"""About what the service keeps in the row of one instance."""
+
+_REQUESTS_OF_A_STUDY: Final = 10
+_FILLING_CALLERS: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What one store request holds."""
+
+    name: str
+    shape: Shape
+    files: int
+
+
+LOADS: Final = (Load("1 x 20 KB", SMALL, 1), Load("50 x 20 KB", SMALL, 50), Load("1 x 0.5 MB", CT, 1))
+
+
+async def cases(stage: Stage) -> list[Case]:
+    """Prepare the measurements of storing."""
+    await stage.raw.make_container(OWN)
+    await stage.raw.make_table(OWN)
+    return list(_cases(stage))
+
+
+def _cases(stage: Stage) -> Iterator[Case]:
+    for load in LOADS:
+        for known in (False, True):
+            for callers in (1, 4, 16) if stage.scale.every_case else (1, 16):
+                yield Case(
+                    f"store {load.name}, {'study known' if known else 'new studies'}",
+                    callers,
+                    partial(_into_known if known else _into_new, stage, load),
+                    partial(_raw, stage, load, known),
+                    load.files,
+                )
+
+
+async def _into_new(stage: Stage, load: Load, server: Server, count: int) -> list[Work]:
+    run = next(stage.runs)
+    return [server.store(_files(load, run, study, 0)) for study in range(count)]
+
+
+async def _into_known(stage: Stage, load: Load, server: Server, count: int) -> list[Work]:
+    """The studies exist before, and each takes a few of the requests in turn."""
+    run = next(stage.runs)
+    studies = count // _REQUESTS_OF_A_STUDY + 1
+    firsts = [server.store([make_file(Place(run, study), SMALL)]) for study in range(studies)]
+    await drive(firsts, _FILLING_CALLERS)
+    first = 1
+    works = []
+    for number in range(count):
+        works.append(
+            server.store(_files(load, run, number % studies, first + number // studies * load.files))
+        )
+    return works
+
+
+def _files(load: Load, run: int, study: int, first: int) -> list[bytes]:
+    return [make_file(Place(run, study, 0, first + number), load.shape) for number in range(load.files)]
+
+
+async def _raw(stage: Stage, load: Load, known: bool, count: int) -> list[Work]:
+    run = next(stage.runs)
+    body = b"".join(_files(load, run, 0, 0))
+    studies = count // _REQUESTS_OF_A_STUDY + 1 if known else count
+    return [
+        partial(_put, stage.raw, f"{run}-{number % studies}", number, (load.files, body))
+        for number in range(count)
+    ]
+
+
+async def _put(raw: Raw, study: str, number: int, load: tuple[int, bytes]) -> Answer:
+    files, body = load
+    rows: Sequence[tuple[str, bytes | None]] = [
+        (f"{number:08}-{each:04}", bytes(ROW_BYTES)) for each in range(files)
+    ]
+    await raw.put_blob(OWN, f"{study}/{number}", body)
+    await raw.transact(OWN, study, rows)
+    return Answer()

@@ -1,0 +1,697 @@
+"""Search (QIDO-RS): API rules section 8, clients sections 3.2 and 3.3."""
+
+import httpx
+import pytest
+
+from local.dev.service import Service
+from tests.archive import JSON, Archive, Dataset, uids, values
+from tests.factories import IMPLICIT, Instance, as_instance, make, make_dataset, make_image, new_uid
+
+STUDY_UID, SERIES_UID, INSTANCE_UID = "0020000D", "0020000E", "00080018"
+
+CT_STUDY, CT_SERIES = new_uid(), new_uid()
+# One study of two series, one that differs from it in everything, one with nearly nothing.
+CT = [
+    make(
+        StudyInstanceUID=CT_STUDY,
+        SeriesInstanceUID=CT_SERIES,
+        StudyDate="20230405",
+        AccessionNumber="ACC-1",
+        Modality="CT",
+        ReferringPhysicianName="House^Gregory",
+        StudyDescription="Chest, with contrast",
+        ManufacturerModelName="Scanner X/1",
+        PatientName="Müller^Jörg",
+        SpecificCharacterSet="ISO_IR 100",
+        PatientID="PAT 1",
+        PatientBirthDate="19700101",
+        PerformedProcedureStepStartDate="20230406",
+        InstanceNumber=number,
+    )
+    for number in (1, 2)
+]
+PT = make(
+    StudyInstanceUID=CT_STUDY,
+    StudyDate="20230405",
+    AccessionNumber="ACC-1",
+    Modality="PT",
+    ReferringPhysicianName="House^Gregory",
+    StudyDescription="Chest, with contrast",
+    ManufacturerModelName="Scanner Y",
+    PatientName="Müller^Jörg",
+    SpecificCharacterSet="ISO_IR 100",
+    PatientID="PAT 1",
+    PatientBirthDate="19700101",
+    PerformedProcedureStepStartDate="20230407",
+)
+MR = make(
+    StudyDate="20240101",
+    AccessionNumber="ACC-2",
+    Modality="MR",
+    ReferringPhysicianName="Cuddy^Lisa",
+    StudyDescription="Head",
+    ManufacturerModelName="Magnet",
+    PatientName="Smith^Anna=スミス^アンナ",
+    SpecificCharacterSet="ISO_IR 192",
+    PatientID="PAT 2",
+    PatientBirthDate="19991231",
+    PerformedProcedureStepStartDate="20240102",
+)
+BARE = as_instance(
+    make_dataset(
+        **dict.fromkeys(
+            (
+                "StudyDate", "StudyTime", "AccessionNumber", "Modality", "ReferringPhysicianName",
+                "StudyDescription", "SeriesDescription", "ManufacturerModelName", "PatientName",
+                "PatientBirthDate", "PatientSex", "StudyID", "SeriesNumber", "InstanceNumber",
+                "PerformedProcedureStepStartDate",
+            )
+        ),
+        PatientID="PAT 3",
+    )
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def found(service: Service, http: httpx.Client) -> Archive:
+    """An archive of three studies, stored in the order CT, MR, BARE."""
+    archive = Archive.fresh(http, service.url)
+    for instances in (CT, [PT], [MR], [BARE]):
+        archive.keep(*instances)
+    return archive
+
+
+def studies(archive: Archive, query: str) -> list[str]:
+    """The studies that a query finds."""
+    return uids(archive.search(f"studies?{query}"), STUDY_UID)
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        (f"StudyInstanceUID={CT_STUDY}", [CT[0].study]),
+        (f"0020000D={CT_STUDY}", [CT[0].study]),
+        (f"0020000d={CT_STUDY}%20", [CT[0].study]),
+        ("StudyDate=20230405", [CT[0].study]),
+        ("00080020=20240101", [MR.study]),
+        ("AccessionNumber=ACC-1", [CT[0].study]),
+        ("AccessionNumber=acc-1", [CT[0].study]),
+        ("AccessionNumber=ACC", []),
+        ("ModalitiesInStudy=CT", [CT[0].study]),
+        ("ModalitiesInStudy=PT", [CT[0].study]),
+        ("ModalitiesInStudy=US", []),
+        ("ReferringPhysicianName=House%5EGregory", [CT[0].study]),
+        ("ReferringPhysicianName=house^gregory", [CT[0].study]),
+        ("ReferringPhysicianName=House", []),
+        ("StudyDescription=Chest,%20with%20contrast", [CT[0].study]),
+        ("StudyDescription=Chest%2C+with+contrast", [CT[0].study]),
+        ("StudyDescription=chest, WITH contrast ", [CT[0].study]),
+        ("PatientName=M%C3%BCller%5EJ%C3%B6rg", [CT[0].study]),
+        ("PatientName=muller^jorg", [CT[0].study]),
+        ("PatientName=Smith%5EAnna", [MR.study]),
+        ("PatientName=%E3%82%B9%E3%83%9F%E3%82%B9%5E%E3%82%A2%E3%83%B3%E3%83%8A", [MR.study]),
+        ("PatientID=PAT%201", [CT[0].study]),
+        ("PatientID=PAT+1", [CT[0].study]),
+        ("00100020=pat%202", [MR.study]),
+        ("PatientBirthDate=19991231", [MR.study]),
+        ("PatientID=PAT%203", [BARE.study]),
+    ],
+)
+def test_every_study_attribute_matches_its_whole_value(
+    found: Archive, query: str, expected: list[str]
+) -> None:
+    """Sections 8.3 and 8.4: keyword or tag; without case; names also without accents."""
+    assert studies(found, query) == expected
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("StudyDate=20230101-20231231", [CT[0].study]),
+        ("StudyDate=20230405-20230405", [CT[0].study]),
+        ("StudyDate=20230406-", [MR.study]),
+        ("StudyDate=20230405-", [MR.study, CT[0].study]),
+        ("StudyDate=-20240101", [MR.study, CT[0].study]),
+        ("StudyDate=-20231231", [CT[0].study]),
+        ("StudyDate=-20230404", []),
+        ("StudyDate=20230401-20240131", [MR.study, CT[0].study]),
+        ("StudyDate=19000101-20991231", [MR.study, CT[0].study]),
+        ("PatientBirthDate=19700101-19991231", [MR.study, CT[0].study]),
+        ("PatientBirthDate=-19700101", [CT[0].study]),
+        ("PatientBirthDate=19700102-", [MR.study]),
+    ],
+)
+def test_date_ranges_include_both_ends(found: Archive, query: str, expected: list[str]) -> None:
+    """Section 8.4; open to either side; newest first."""
+    assert sorted(studies(found, query)) == sorted(expected)
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("StudyDate=20230405&PatientID=PAT%201&ModalitiesInStudy=PT", [CT[0].study]),
+        ("StudyDate=20230405&PatientID=PAT%202", []),
+        ("PatientBirthDate=1970-&PatientID=x", None),
+        ("AccessionNumber=ACC-1&StudyDate=20230101-20231231&PatientName=Muller^Jorg", [CT[0].study]),
+        (f"StudyInstanceUID={CT_STUDY}&AccessionNumber=ACC-2", []),
+        (f"StudyInstanceUID={CT_STUDY},{MR.study}&ModalitiesInStudy=MR", [MR.study]),
+    ],
+)
+def test_all_keys_must_match(found: Archive, query: str, expected: list[str] | None) -> None:
+    """Section 8.2: keys are joined by and, whichever of them the search starts from."""
+    if expected is None:
+        assert found.get(f"studies?{query}", JSON).status_code == 400
+    else:
+        assert studies(found, query) == expected
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "ModalitiesInStudy=CT,MR",
+        "ModalitiesInStudy=CT%5CMR",
+        "ModalitiesInStudy=CT%2CMR",
+        "ModalitiesInStudy=CT&ModalitiesInStudy=MR",
+        "ModalitiesInStudy=MR,CT,PT",
+    ],
+)
+def test_lists_of_modalities_match_any(found: Archive, query: str) -> None:
+    """Clients section 3.3, checklist 12: comma, backslash and repeats; each study once, newest first."""
+    assert studies(found, query) == [MR.study, CT[0].study]
+
+
+@pytest.mark.parametrize("separator", [",", "%5C", "%2C", "\\"])
+def test_lists_of_uids_match_any(found: Archive, separator: str) -> None:
+    """Clients section 2.1, checklist 13."""
+    query = f"StudyInstanceUID={CT_STUDY}{separator}{BARE.study}{separator}{new_uid()}"
+
+    assert sorted(studies(found, query)) == sorted([CT_STUDY, BARE.study])
+
+
+def test_everything_comes_newest_first(found: Archive) -> None:
+    """Section 8.8: studies by creation; later instances do not move them."""
+    assert studies(found, "") == [BARE.study, MR.study, CT_STUDY]
+    assert uids(found.search("series"), SERIES_UID) == [BARE.series, MR.series, PT.series, CT_SERIES]
+    expected = [each.instance for each in (BARE, MR, PT, CT[1], CT[0])]
+    assert uids(found.search("instances"), INSTANCE_UID) == expected
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("Modality=CT", [CT_SERIES]),
+        ("00080060=pt", [PT.series]),
+        ("Modality=CT,PT", [PT.series, CT_SERIES]),
+        ("ManufacturerModelName=Scanner%20X/1", [CT_SERIES]),
+        ("ManufacturerModelName=magnet", [MR.series]),
+        (f"SeriesInstanceUID={PT.series}", [PT.series]),
+        (f"SeriesInstanceUID={PT.series},{MR.series}", [MR.series, PT.series]),
+        ("PerformedProcedureStepStartDate=20230407", [PT.series]),
+        ("PerformedProcedureStepStartDate=20230406-20230407", [PT.series, CT_SERIES]),
+        ("PatientID=PAT%201", [PT.series, CT_SERIES]),
+        ("PatientID=PAT%201&Modality=CT", [CT_SERIES]),
+        ("StudyDate=20230405&ManufacturerModelName=Scanner+Y", [PT.series]),
+        (f"StudyInstanceUID={CT_STUDY}", [PT.series, CT_SERIES]),
+        ("ModalitiesInStudy=CT", [PT.series, CT_SERIES]),
+        ("Modality=CT&PatientID=PAT+2", []),
+    ],
+)
+def test_series_match_by_their_own_and_their_studys_attributes(
+    found: Archive, query: str, expected: list[str]
+) -> None:
+    """Section 8.1, AllSeries."""
+    assert sorted(uids(found.search(f"series?{query}"), SERIES_UID)) == sorted(expected)
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        (f"SOPInstanceUID={CT[1].instance}", [CT[1]]),
+        (f"SOPInstanceUID={CT[1].instance},{MR.instance}", [MR, CT[1]]),
+        (f"SOPInstanceUID={CT[1].instance}&PatientID=PAT+2", []),
+        ("Modality=CT", [CT[1], CT[0]]),
+        ("PatientID=PAT+1", [PT, CT[1], CT[0]]),
+        (f"SeriesInstanceUID={CT_SERIES}&PatientID=PAT+1", [CT[1], CT[0]]),
+        (f"StudyInstanceUID={MR.study}", [MR]),
+        ("StudyDate=20240101", [MR]),
+    ],
+)
+def test_instances_match_by_all_levels(found: Archive, query: str, expected: list[Instance]) -> None:
+    """Section 8.1, AllInstances."""
+    got = uids(found.search(f"instances?{query}"), INSTANCE_UID)
+
+    assert sorted(got) == sorted(each.instance for each in expected)
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        (f"studies/{CT_STUDY}/series", [PT.series, CT_SERIES]),
+        (f"studies/{CT_STUDY}/series?Modality=CT", [CT_SERIES]),
+        (f"studies/{CT_STUDY}/series?Modality=MR", []),
+        (f"studies/{CT_STUDY}/series?SeriesInstanceUID={PT.series}", [PT.series]),
+        (f"studies/{CT_STUDY}/series?limit=1", [PT.series]),
+        (f"studies/{CT_STUDY}/series?limit=1&offset=1", [CT_SERIES]),
+        (f"studies/{CT_STUDY}/series?offset=2", []),
+        (f"studies/{new_uid()}/series", []),
+    ],
+)
+def test_the_series_of_a_study(found: Archive, path: str, expected: list[str]) -> None:
+    """Section 8.1, StudySeries; an unknown study is an empty result."""
+    assert uids(found.search(path), SERIES_UID) == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        (f"studies/{CT_STUDY}/instances", [PT, CT[1], CT[0]]),
+        (f"studies/{CT_STUDY}/instances?Modality=CT", [CT[1], CT[0]]),
+        (f"studies/{CT_STUDY}/instances?SOPInstanceUID={PT.instance}", [PT]),
+        (f"studies/{CT_STUDY}/instances?limit=1&offset=1", [CT[1]]),
+        (f"studies/{CT_STUDY}/series/{CT_SERIES}/instances", [CT[1], CT[0]]),
+        (f"studies/{CT_STUDY}/series/{CT_SERIES}/instances?SOPInstanceUID={CT[0].instance}", [CT[0]]),
+        (f"studies/{CT_STUDY}/series/{CT_SERIES}/instances?SOPInstanceUID={PT.instance}", []),
+        (f"studies/{CT_STUDY}/series/{MR.series}/instances", []),
+        (f"studies/{new_uid()}/instances", []),
+    ],
+)
+def test_the_instances_of_a_study_or_series(found: Archive, path: str, expected: list[Instance]) -> None:
+    """Section 8.1, StudyInstances and StudySeriesInstances."""
+    assert uids(found.search(path), INSTANCE_UID) == [each.instance for each in expected]
+
+
+STUDY_DEFAULT = {
+    "0020000D",
+    "00080020",
+    "00081030",
+    "00080050",
+    "00080090",
+    "00100010",
+    "00100020",
+    "00100030",
+}
+SERIES_DEFAULT = {"0020000E", "00080060", "00400244", "00081090"}
+INSTANCE_DEFAULT = {"00080018"}
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        (f"studies?StudyInstanceUID={MR.study}", STUDY_DEFAULT),
+        (f"series?StudyInstanceUID={MR.study}", STUDY_DEFAULT | SERIES_DEFAULT),
+        (f"instances?StudyInstanceUID={MR.study}", STUDY_DEFAULT | SERIES_DEFAULT | INSTANCE_DEFAULT),
+        (f"studies/{MR.study}/series", {STUDY_UID} | SERIES_DEFAULT),
+        (f"studies/{MR.study}/instances", {STUDY_UID} | SERIES_DEFAULT | INSTANCE_DEFAULT),
+        (f"studies/{MR.study}/series/{MR.series}/instances", {STUDY_UID, SERIES_UID} | INSTANCE_DEFAULT),
+    ],
+)
+def test_the_attributes_returned_by_default(found: Archive, path: str, expected: set[str]) -> None:
+    """Section 8.7: the sets of the resource's levels and the UIDs of the path, ascending."""
+    (dataset,) = found.search(path)
+
+    assert set(dataset) == expected
+    assert list(dataset) == sorted(dataset)
+
+
+def test_v1_returns_other_attributes(found: Archive) -> None:
+    """Section 8.7, last column."""
+    (dataset,) = found.as_version("v1").search(f"studies?StudyInstanceUID={MR.study}")
+
+    expected = STUDY_DEFAULT - {"00081030"} | {"00080005", "00080030", "00100040", "00200010"}
+    assert set(dataset) == expected
+
+
+def test_absent_attributes_are_left_out(found: Archive) -> None:
+    """Section 8.7: no empty placeholders."""
+    (dataset,) = found.search(f"studies?StudyInstanceUID={BARE.study}")
+
+    assert set(dataset) == {STUDY_UID, "00100020"}
+
+
+def test_values_are_those_of_the_file(found: Archive) -> None:
+    """Section 8.7, PS3.18 annex F."""
+    (dataset,) = found.search(f"series?SeriesInstanceUID={PT.series}")
+
+    assert dataset["00100010"] == {"vr": "PN", "Value": [{"Alphabetic": "Müller^Jörg"}]}
+    assert dataset["00080020"] == {"vr": "DA", "Value": ["20230405"]}
+    assert dataset["00081090"] == {"vr": "LO", "Value": ["Scanner Y"]}
+    assert dataset[STUDY_UID] == {"vr": "UI", "Value": [CT_STUDY]}
+
+
+@pytest.mark.parametrize(
+    ("field", "tag"),
+    [
+        ("PatientSex", "00100040"),
+        ("00100040", "00100040"),
+        ("0010001f,00100040", "00100040"),
+        ("PatientSex&includefield=StudyID", "00200010"),
+        ("StudyTime,StudyID", "00200010"),
+        ("StudyTime%2CStudyID", "00200010"),
+        ("00200010,StudyTime", "00080030"),
+        ("SeriesDescription", "0008103E"),
+        ("Rows", "00280010"),
+    ],
+)
+def test_further_attributes_are_returned_when_named(found: Archive, field: str, tag: str) -> None:
+    """Section 8.7: any valid tag at any level, from the representative dataset."""
+    image = make_image(PatientID="PAT 4")
+    found_here = Archive.fresh(found.http, found.host)
+    found_here.keep(image)
+
+    (dataset,) = found_here.search(f"studies?includefield={field}")
+
+    assert tag in dataset
+    assert set(dataset) >= STUDY_DEFAULT
+
+
+def test_all_returns_the_whole_set_of_the_level(found: Archive) -> None:
+    """Section 8.7; `all` wins over others (Q-13); computed attributes are not among it."""
+    (plain,) = found.search(f"studies?StudyInstanceUID={MR.study}&includefield=all")
+    (mixed,) = found.search(f"studies?StudyInstanceUID={MR.study}&includefield=PatientSex,all")
+
+    assert set(plain) == STUDY_DEFAULT | {"00080005", "00080030", "00100040", "00200010"}
+    assert mixed == plain
+
+
+@pytest.mark.parametrize(
+    ("field", "expected"),
+    [
+        ("ModalitiesInStudy", ["CT", "PT"]),
+        ("NumberOfStudyRelatedInstances", [3]),
+        ("NumberOfStudyRelatedSeries", [2]),
+        ("00201208", [3]),
+    ],
+)
+def test_computed_attributes_are_returned_when_named(
+    found: Archive, field: str, expected: list[object]
+) -> None:
+    """Section 8.7, computed attributes; modalities sorted."""
+    (dataset,) = found.search(f"studies?StudyInstanceUID={CT_STUDY}&includefield={field}")
+
+    (extra,) = set(dataset) - STUDY_DEFAULT
+    assert values(dataset, extra) == expected
+
+
+def test_a_modality_that_was_asked_for_is_returned(found: Archive) -> None:
+    """Section 8.7: match attributes come back."""
+    (dataset,) = found.search("studies?ModalitiesInStudy=PT")
+
+    assert values(dataset, "00080061") == ["CT", "PT"]
+
+
+def test_counts_of_series_and_urls_are_returned_when_named(found: Archive) -> None:
+    """Section 8.7; RetrieveURL names the resource, with its partition (section 1.10)."""
+    fields = "includefield=NumberOfSeriesRelatedInstances,RetrieveURL"
+
+    (series,) = found.search(f"series?SeriesInstanceUID={CT_SERIES}&{fields}")
+    (instance,) = found.search(f"instances?SOPInstanceUID={PT.instance}&includefield=RetrieveURL")
+    (study,) = found.search(f"studies?StudyInstanceUID={MR.study}&includefield=RetrieveURL")
+
+    assert values(series, "00201209") == [2]
+    assert values(series, "00081190") == [found.url(CT[0].series_path)]
+    assert values(instance, "00081190") == [found.url(PT.path)]
+    assert values(study, "00081190") == [found.url(f"studies/{MR.study}")]
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("limit=1", [BARE.study]),
+        ("limit=1&offset=1", [MR.study]),
+        ("limit=2&offset=1", [MR.study, CT_STUDY]),
+        ("offset=2", [CT_STUDY]),
+        ("offset=3", []),
+        ("offset=1000000", []),
+        ("limit=0", []),
+        ("limit=200", [BARE.study, MR.study, CT_STUDY]),
+        ("Limit=1&OFFSET=2", [CT_STUDY]),
+        ("limit=5000", [BARE.study, MR.study, CT_STUDY]),
+        ("limit=1000000000", [BARE.study, MR.study, CT_STUDY]),
+    ],
+)
+def test_limit_and_offset_cut_a_page(found: Archive, query: str, expected: list[str]) -> None:
+    """Sections 8.2 and 8.8, checklist 16: nothing left is 204; a high limit is lowered, not refused."""
+    assert studies(found, query) == expected
+
+
+def test_a_lowered_limit_is_told(found: Archive) -> None:
+    """Clients section 3.2: the ceiling and a warning. Its agent is the host and a colon (section 1.4)."""
+    answer = found.get("studies?limit=1000000", JSON)
+
+    assert answer.status_code == 200
+    assert answer.headers["Warning"] == '299 127.0.0.1: "The limit was lowered to 5000."'
+
+
+@pytest.mark.parametrize("query", ["limit=-1", "limit=x", "limit=", "limit=1.5", "limit=1&limit=2"])
+def test_a_wrong_limit_is_refused(found: Archive, query: str) -> None:
+    """Section 8.6, L-07: names the parameter and the range."""
+    answer = found.get(f"studies?{query}", JSON)
+
+    assert answer.status_code == 400
+    assert answer.headers["Content-Type"].startswith("text/plain")
+    assert answer.text.startswith("The query parameter 'Limit' is invalid. The field Limit must be between ")
+
+
+@pytest.mark.parametrize("query", ["offset=-1", "offset=x", "offset=99999999999", "offset=1e3"])
+def test_a_wrong_offset_is_refused(found: Archive, query: str) -> None:
+    """Section 8.6."""
+    answer = found.get(f"studies?{query}", JSON)
+
+    assert answer.status_code == 400
+    assert "'Offset'" in answer.text
+
+
+@pytest.mark.parametrize(
+    "value", ["NotAValidStudyDate", "20230230", "2023", "202304051", "2023-04-05x", "-", "20231301"]
+)
+def test_an_impossible_date_is_refused(found: Archive, value: str) -> None:
+    """Section 8.4, L-05."""
+    answer = found.get(f"studies?StudyDate={value}", JSON)
+
+    assert answer.status_code == 400
+    expected = (
+        f"Invalid query: specified Date value '{value}' is invalid for attribute 'StudyDate'. "
+        "Date should be valid and formatted as yyyyMMdd."
+    )
+    assert expected in answer.text
+
+
+def test_a_range_that_ends_before_it_begins_is_refused(found: Archive) -> None:
+    """Section 8.4."""
+    assert found.get("studies?StudyDate=20240102-20240101", JSON).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("path", "key"),
+    [
+        ("studies", "Modality"),
+        ("studies", "SeriesInstanceUID"),
+        ("studies", "patientname"),
+        ("studies", "NoSuchKeyword"),
+        ("studies", "00100099"),
+        ("studies", "TimezoneOffsetFromUTC"),
+        ("studies", "StudyTime"),
+        ("series", "SOPInstanceUID"),
+        (f"studies/{CT_STUDY}/series", "PatientName"),
+        (f"studies/{CT_STUDY}/series", "StudyInstanceUID"),
+        (f"studies/{CT_STUDY}/series/{CT_SERIES}/instances", "SeriesInstanceUID"),
+        (f"studies/{CT_STUDY}/series/{CT_SERIES}/instances", "Modality"),
+        (f"studies/{CT_STUDY}/instances", "StudyDate"),
+        ("studies", "RequestAttributesSequence.ScheduledProcedureStepID"),
+        ("studies", "(0010,0010)"),
+    ],
+)
+def test_an_attribute_that_cannot_be_searched_here_is_refused(found: Archive, path: str, key: str) -> None:
+    """Section 8.6, L-06 with the id as sent."""
+    answer = found.get(f"{path}?{key}=1", JSON)
+
+    assert answer.status_code == 400
+    expected = (
+        f"Invalid query: AttributeId {key} is not queryable.  If the parameter is an attribute keyword, "
+        "check the casing as they are case-sensitive. The conformance statement has a list of supported "
+        "query parameters, attributes and the levels."
+    )
+    assert answer.text == expected
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "PatientID=",
+        "PatientID=%20%20",
+        "PatientID",
+        "StudyInstanceUID=,",
+        "PatientID=1&PatientID=2",
+        "PatientID=1&00100020=2",
+        "includefield=NoSuchKeyword",
+        "includefield=0010",
+        "fuzzymatching=maybe",
+        "PatientName=%FF",
+    ],
+)
+def test_other_wrong_queries_are_refused(found: Archive, query: str) -> None:
+    """Sections 8.4 and 8.6."""
+    answer = found.get(f"studies?{query}", JSON)
+
+    assert answer.status_code == 400
+    assert answer.headers["Content-Type"].startswith("text/plain")
+
+
+def test_nothing_found_is_204(found: Archive) -> None:
+    """Section 8.9."""
+    answer = found.get("studies?PatientID=nobody", JSON)
+
+    assert answer.status_code == 204
+    assert answer.content == b""
+
+
+def test_an_empty_archive_answers_204(archive: Archive) -> None:
+    """Section 8.9, for a partition whose only store was refused."""
+    archive.store(b"no DICOM")
+
+    for path in ("studies", "series", "instances"):
+        assert archive.get(path, JSON).status_code == 204
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [None, "*/*", "application/*", "application/dicom+json, application/json", "text/html, */*;q=0.1"],
+)
+def test_json_is_given_to_whoever_takes_it(found: Archive, accept: str | None) -> None:
+    """Section 8.1."""
+    answer = found.get("studies", accept)
+
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"] == JSON
+
+
+@pytest.mark.parametrize("accept", ["application/dicom", "image/png", "text/html"])
+def test_other_types_are_406(found: Archive, accept: str) -> None:
+    """Section 8.1."""
+    assert found.get("studies", accept).status_code == 406
+
+
+@pytest.mark.parametrize(
+    "path", ["studies/x/series", "studies/x/instances", "studies/1.2/series/x/instances"]
+)
+def test_a_malformed_uid_in_the_path_is_400(found: Archive, path: str) -> None:
+    """Section 8.1."""
+    assert found.get(path, JSON).status_code == 400
+
+
+@pytest.mark.parametrize("stray", ["_=123", "&", "&x=y", "accept=*", "t=5", "code=secret"])
+def test_stray_parameters_are_ignored(found: Archive, stray: str) -> None:
+    """Checklist 8b."""
+    assert len(found.search(f"studies?{stray}")) == 3
+
+
+def test_an_odd_key_of_slim_is_ignored_with_a_warning(found: Archive) -> None:
+    """Checklist 15."""
+    answer = found.get("studies?PersonName=x", JSON)
+
+    assert answer.status_code == 200
+    assert "PersonName" in answer.headers["Warning"]
+
+
+def test_ohifs_study_list_is_answered(found: Archive) -> None:
+    """Clients section 2.1, checklist 9: always these parameters, and each filter."""
+    fixed = "limit=101&offset=0&fuzzymatching=false&includefield=00081030%2C00080060%2C00080090%2C00100030"
+    filters = (
+        "PatientName=M%C3%BCller%5EJ%C3%B6rg",
+        "00100020=PAT%201",
+        "AccessionNumber=ACC-1",
+        "StudyDescription=Chest%2C%20with%20contrast",
+        "ModalitiesInStudy=CT%2CMR",
+        "StudyDate=20200101-20231231",
+        f"StudyInstanceUID={CT_STUDY}%5C{MR.study}&StudyDate=20230405",
+    )
+
+    for one in (*filters, "&".join(filters[:6])):
+        found_here = studies(found, f"{fixed}&{one}")
+        assert CT_STUDY in found_here
+    assert len(studies(found, fixed)) == 3
+
+
+def test_weasis_asks_by_digits_and_a_high_limit(found: Archive) -> None:
+    """Clients section 1.1: no Accept, tags in digits, comma lists, limit 1000."""
+    answer = found.get("studies?0020000D=" + CT_STUDY + "&includefield=00080020,00080030&limit=1000&offset=0")
+
+    assert answer.status_code == 200
+    assert uids(answer.json(), STUDY_UID) == [CT_STUDY]
+
+
+def test_pages_cover_everything_once(archive: Archive) -> None:
+    """Section 8.8: page by page, in one order, whatever leads the search."""
+    study, series = new_uid(), new_uid()
+    instances = [make(StudyInstanceUID=study, SeriesInstanceUID=series) for _ in range(25)]
+    others = [make(Modality="US") for _ in range(10)]
+    archive.keep(*instances, *others)
+
+    for path, tag, total in (
+        (f"studies/{study}/instances?", INSTANCE_UID, 25),
+        ("instances?Modality=OT", INSTANCE_UID, 25),
+        ("studies?", STUDY_UID, 11),
+        ("series?Modality=US", SERIES_UID, 10),
+        ("studies?PatientID=P1", STUDY_UID, 11),
+    ):
+        paged: list[Dataset] = []
+        while page := archive.search(f"{path}&limit=4&offset={len(paged)}"):
+            paged += page
+        whole = archive.search(f"{path}&limit=1000")
+        assert uids(paged, tag) == uids(whole, tag)
+        assert len(set(uids(paged, tag))) == total
+
+
+def test_the_default_limit_is_100(archive: Archive) -> None:
+    """Section 8.2."""
+    study = new_uid()
+    archive.keep(*(make(StudyInstanceUID=study) for _ in range(105)))
+
+    assert len(archive.search("instances")) == 100
+    assert len(archive.search("instances?offset=100")) == 5
+
+
+def test_wildcards_are_literal(archive: Archive) -> None:
+    """Section 8.4, Q-12: off in conformance mode."""
+    archive.keep(make(PatientName="Doe^Jane"), make(PatientName="*Doe*"))
+
+    assert len(archive.search("studies?PatientName=*Doe*")) == 1
+    assert len(archive.search("studies?PatientID=P?")) == 0
+
+
+def test_a_search_costs_few_storage_calls(archive: Archive) -> None:
+    """Design promise 4: one page of one table; the header counts the calls and the rows."""
+    archive.keep(*(make() for _ in range(20)))
+
+    answer = archive.get("studies?limit=10&PatientID=P1", JSON)
+
+    calls, _, rows = answer.headers["x-storage-calls"].partition("; rows=")
+    assert int(calls) <= 2
+    assert 10 <= int(rows) <= 200
+
+
+def test_values_from_implicit_vr_are_found(archive: Archive) -> None:
+    """Section 3.4 row 5: indexed like any other."""
+    archive.keep(make(IMPLICIT, AccessionNumber="IMPL"))
+
+    assert len(archive.search("studies?AccessionNumber=IMPL")) == 1
+
+
+def test_odd_text_can_be_searched(archive: Archive) -> None:
+    """Section 8.4: text with everything that means something in keys, filters and URLs."""
+    text = "a'b/c#d?e%f=g&h|i~j+k"
+    quoted = "a%27b%2Fc%23d%3Fe%25f%3Dg%26h%7Ci~j%2Bk"
+    archive.keep(make(StudyDescription=text), make(StudyDescription=text + "x"))
+
+    (found_here,) = archive.search(f"studies?StudyDescription={quoted}")
+
+    assert values(found_here, "00081030") == [text]
+
+
+def test_long_text_can_be_searched(archive: Archive) -> None:
+    """Text longer than a row key may be: found by the whole of it, not by its beginning."""
+    text = "ä" * 64
+    archive.keep(make(SpecificCharacterSet="ISO_IR 192", StudyDescription=text))
+
+    assert len(archive.search("studies?StudyDescription=" + "%C3%A4" * 64)) == 1
+    assert len(archive.search("studies?StudyDescription=" + "%C3%A4" * 63)) == 0

@@ -1,0 +1,75 @@
+"""What the tests share: one Azurite for the session, and the service running over it.
+
+Azurite slows down with what an account holds, so whatever starts a service of its own takes a fresh
+account. Tests of the shared service keep apart by data partition instead, which costs nothing.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+import pytest
+
+from local.dev import azurite as emulator
+from local.dev.azurite import Azurite
+from local.dev.service import Service, start_service
+from tests.archive import Archive
+
+ACCOUNTS = tuple(f"test{number:02}" for number in range(60))
+
+NewAccount = Callable[[], str]
+StartService = Callable[[Mapping[str, str]], Service]
+
+
+@pytest.fixture(scope="session")
+def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
+    """An emulator that keeps its data in memory."""
+    accounts = dict.fromkeys(ACCOUNTS, emulator.KEY)
+    with emulator.start(accounts=accounts, logs=tmp_path_factory.mktemp("azurite")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def new_account(azurite: Azurite) -> NewAccount:
+    """Gives the connection string of an empty account, another one at each call."""
+    names = iter(ACCOUNTS)
+    return lambda: azurite.connection_string(next(names))
+
+
+@pytest.fixture(scope="session")
+def start(new_account: NewAccount, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartService]:
+    """Starts the service with settings of its own, over an empty account."""
+    with ExitStack() as running:
+
+        def begin(settings: Mapping[str, str]) -> Service:
+            log = tmp_path_factory.mktemp("service") / "log"
+            return running.enter_context(start_service(0, new_account(), settings=settings, log=log))
+
+        yield begin
+
+
+@pytest.fixture(scope="session")
+def service(start: StartService) -> Service:
+    """The service that most tests ask."""
+    return start({"DICOM_SHOW_STORAGE_CALLS": "true"})
+
+
+@pytest.fixture(scope="session")
+def http() -> Iterator[httpx.Client]:
+    """Connections that the tests share."""
+    with httpx.Client(timeout=60) as client:
+        yield client
+
+
+@pytest.fixture
+def archive(service: Service, http: httpx.Client) -> Archive:
+    """An empty archive: a data partition of the shared service that no other test uses."""
+    return Archive.fresh(http, service.url)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path | None:
+    """The folder of real files beside the project, where there is one."""
+    folder = Path(__file__).resolve().parents[2] / "shared" / "data"
+    return folder if (folder / "manifest.json").is_file() else None

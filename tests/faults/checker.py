@@ -1,0 +1,239 @@
+"""Proves promises 1 to 3 over everything an account holds. Pure; `snapshot.py` reads, `reading.py` asks.
+
+Each check gives sentences about what is wrong; none is good. Sentences begin with the data partition,
+by which a test that crashes many times in one account knows which crash it was.
+"""
+
+import json
+import zlib
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from shared.storage import keys, terms
+from shared.storage.planning import MODALITIES_IN_STUDY, MODALITY, modalities_of
+from shared.storage.rows import InstanceRow, joined_text, parse_changes
+from shared.storage.tables import Row
+from tests.faults.files import Address, File
+from tests.faults.snapshot import INDEX_TABLES, Snapshot, Study
+
+
+@dataclass(slots=True)
+class Told:
+    """What clients sent, and what they were told of it."""
+
+    sent: dict[Address, list[bytes]] = field(default_factory=dict)
+    there: set[Address] = field(default_factory=set)
+    """Told that it is stored, and nobody has asked to delete it since."""
+
+    gone: set[Address] = field(default_factory=set)
+    """Told that it is deleted, and nobody has sent it since."""
+
+    def send(self, partition: str, files: Collection[File]) -> None:
+        """A client sends files; nobody knows what becomes of those not there already."""
+        for file in files:
+            address = file.address(partition)
+            self.sent.setdefault(address, []).append(file.content())
+            self.gone.discard(address)
+
+    def acknowledge(self, partition: str, files: Collection[File], outcomes: Collection[object]) -> None:
+        """The client is told what became of each file."""
+        for file, outcome in zip(files, outcomes, strict=True):
+            if outcome in ("stored", "EXISTS"):
+                self.there.add(file.address(partition))
+
+    def ask_to_delete(self, partition: str, *uids: str | None) -> None:
+        """A client asks to delete; nobody knows what becomes of what is there."""
+        self.there -= self._within(partition, uids)
+
+    def deleted(self, partition: str, *uids: str | None) -> None:
+        """The client is told that it is gone."""
+        self.gone |= self._within(partition, uids)
+
+    def _within(self, partition: str, uids: tuple[str | None, ...]) -> set[Address]:
+        start = (partition, *(uid for uid in uids if uid))
+        return {address for address in self.sent if address[: len(start)] == start}
+
+
+def problems(snapshot: Snapshot, told: Told) -> list[str]:
+    """Everything that is not as promised."""
+    return [
+        *(line for study in snapshot.studies for line in _wrong_levels(study)),
+        *(line for study in snapshot.studies for line in _wrong_anchors(study)),
+        *(line for study in snapshot.studies for line in _wrong_instances(study, snapshot, told)),
+        *_unnamed_blobs(snapshot),
+        *_wrong_index(snapshot),
+        *_unfinished(snapshot),
+        *_forgotten(snapshot),
+        *_wrong_feed(snapshot),
+        *_wrong_history(snapshot),
+        *_broken_word(snapshot, told),
+    ]
+
+
+def _wrong_levels(study: Study) -> Iterator[str]:
+    """A study has a row while it has series, a series while it has instances."""
+    where = study.key.archive
+    filled = {row.series for row in study.instances}
+    for series in filled ^ set(study.series):
+        yield f"{where}: series {series} has a row without instances or instances without a row"
+    if bool(study.series) != (study.level is not None):
+        yield f"{where}: a study row without series, or series without a study row"
+    if study.level is None:
+        return
+    modalities = {name for row in study.series.values() for name in modalities_of(row.values, MODALITY)}
+    if set(modalities_of(study.level.values, MODALITIES_IN_STUDY)) != modalities:
+        yield f"{where}: the modalities of the study are not those of its series"
+
+
+def _wrong_anchors(study: Study) -> Iterator[str]:
+    levels = {"": study.level, **study.series}
+    wanted = {keys.anchor_row(uid, row.revision) for uid, row in levels.items() if row is not None}
+    for row in wanted ^ {row.row for row in study.rows_of("anchor")}:
+        yield f"{study.key.archive}: {row} is missing or too many"
+    kinds = {row.row.partition("|")[0] for row in study.others} - {"anchor", "pending", "purge"}
+    if kinds:
+        yield f"{study.key.archive}: rows of unknown kinds {kinds}"
+
+
+def _wrong_instances(study: Study, snapshot: Snapshot, told: Told) -> Iterator[str]:
+    """The bytes of every instance are there and are those that were sent; so are its details."""
+    for row in study.instances:
+        name = f"{study.key.archive}: instance {row.instance}"
+        place = row.location
+        blob = snapshot.blobs[keys.DICOM].get(place.blob, b"")
+        sent = told.sent.get((study.key.partition, study.key.study, row.series, row.instance), [])
+        if blob[place.start : place.start + place.length] not in sent:
+            yield f"{name} has not the bytes that were sent"
+        if not _metadata_of(row, snapshot):
+            yield f"{name} has no metadata"
+        if row.frames_blob and row.frames_blob not in snapshot.blobs[keys.METADATA]:
+            yield f"{name} has no index of frames"
+
+
+def _metadata_of(row: InstanceRow, snapshot: Snapshot) -> Mapping[str, object]:
+    compressed = row.metadata
+    if row.metadata_blob:
+        compressed = snapshot.blobs[keys.METADATA].get(row.metadata_blob, b"")
+    found: Mapping[str, object] = json.loads(zlib.decompress(compressed)) if compressed else {}
+    return found
+
+
+def _unnamed_blobs(snapshot: Snapshot) -> Iterator[str]:
+    """Every blob is named by an instance, or by what is deleted and waits for its purge."""
+    named: set[str] = set()
+    for study in snapshot.studies:
+        for row in study.instances:
+            named |= {row.location.blob, row.metadata_blob, row.frames_blob}
+        for waiting in (*study.rows_of("pending"), *study.rows_of("purge")):
+            for change in parse_changes(joined_text(waiting, "changes")):
+                named |= {change.location.blob, *change.details}
+    for container in (keys.DICOM, keys.METADATA):
+        for name in snapshot.blobs[container].keys() - named:
+            yield f"{name.split('/')[1]}: no row names the blob {name} of {container}"
+
+
+def _wrong_index(snapshot: Snapshot) -> Iterator[str]:
+    """The search tables hold what the archive says, and nothing else."""
+    wanted: dict[terms.IndexKey, Mapping[str, object]] = {}
+    for study in snapshot.studies:
+        wanted |= terms.study_rows(study.key, study.level)
+        for uid, level in study.series.items():
+            wanted |= terms.series_rows(study.key, uid, level)
+        for row in study.instances:
+            wanted |= terms.instance_row(study.key, row.series, row.instance)
+    found = {
+        terms.IndexKey(table, row.partition, row.row): row.values
+        for table in INDEX_TABLES
+        for row in snapshot.tables[table]
+    }
+    for where in wanted.keys() - found.keys():
+        yield f"{where.partition}: {where.table} lacks a row: {where.row}"
+    for where in found.keys() - wanted.keys():
+        yield f"{where.partition}: {where.table} has a ghost: {where.row}"
+    for where in found.keys() & wanted.keys():
+        if dict(found[where]) != dict(wanted[where]):
+            yield f"{where.partition}: {where.table} has a row that is out of date: {where.row}"
+
+
+def _unfinished(snapshot: Snapshot) -> Iterator[str]:
+    for study in snapshot.studies:
+        for row in study.rows_of("pending"):
+            yield f"{study.key.archive}: the change {row.row} is still pending"
+    for name in snapshot.blobs[keys.CHANGES]:
+        yield f"{name.split('/')[1]}: the change blob {name} is left"
+
+
+def _forgotten(snapshot: Snapshot) -> Iterator[str]:
+    """What still has to be purged lies in a study that the sweep comes back to."""
+    active = {row.row for row in snapshot.tables[keys.ACTIVE]}
+    for study in snapshot.studies:
+        if study.rows_of("purge") and study.key.archive not in active:
+            yield f"{study.key.archive}: a purge waits, and the sweep does not know of it"
+
+
+def _wrong_feed(snapshot: Snapshot) -> Iterator[str]:
+    """Sequences are contiguous from 1, and time never runs backwards."""
+    rows = sorted(snapshot.tables[keys.FEED], key=lambda row: row.row)
+    rows = [row for row in rows if row.partition != "head"]
+    if [int(row.row) for row in rows] != list(range(1, len(rows) + 1)):
+        yield f"feed: the sequences are {[int(row.row) for row in rows]}"
+    times = [row.values["time"] for row in rows]
+    if times != sorted(times, key=str):
+        yield "feed: time runs backwards"
+    once = Counter((row.values["change"], *_address(row)) for row in rows)
+    for (change, *address), times_entered in once.items():
+        if times_entered > 1:
+            yield f"{address[0]}: change {change!r} of {address} is entered {times_entered} times"
+
+
+def _wrong_history(snapshot: Snapshot) -> Iterator[str]:
+    """For each instance the feed tells creation and deletion in turn, up to what is there now."""
+    histories: dict[tuple[str, ...], list[Row]] = {}
+    for row in sorted(snapshot.tables[keys.FEED], key=lambda row: row.row):
+        if row.partition != "head":
+            histories.setdefault(_address(row), []).append(row)
+    there = _versions(snapshot)
+    for address in histories.keys() | there.keys():
+        entries = [
+            (str(row.values["action"]), row.values["version"]) for row in histories.get(address, [])
+        ]
+        for number, (action, version) in enumerate(entries):
+            if action != ("create", "delete")[number % 2]:
+                yield f"{address[0]}: the history of {address} is {entries}"
+            if action == "delete" and version != entries[number - 1][1]:
+                yield f"{address[0]}: {address} is deleted in another version than was created: {entries}"
+        expected = [("create", there[address])] if address in there else []
+        if (entries[-1:] if len(entries) % 2 else []) != expected:
+            yield f"{address[0]}: the feed says {entries} of {address}, there is {expected}"
+
+
+def _broken_word(snapshot: Snapshot, told: Told) -> Iterator[str]:
+    there = _versions(snapshot)
+    for address in told.there - there.keys():
+        yield f"{address[0]}: {address} was told to be stored and is not there"
+    for address in told.gone & there.keys():
+        yield f"{address[0]}: {address} was told to be deleted and is there"
+
+
+def remains(snapshot: Snapshot, told: Told) -> list[str]:
+    """Bytes of deleted instances that should be purged by now."""
+    return [
+        f"{address[0]}: bytes of {address} remain in {name}"
+        for address in told.gone
+        for name, blob in snapshot.blobs[keys.DICOM].items()
+        if name.split("/")[1] == address[0] and any(sent in blob for sent in told.sent[address])
+    ]
+
+
+def _versions(snapshot: Snapshot) -> dict[tuple[str, ...], int]:
+    """The version of every instance that is there."""
+    return {
+        (study.key.partition, study.key.study, row.series, row.instance): row.version
+        for study in snapshot.studies
+        for row in study.instances
+    }
+
+
+def _address(row: Row) -> tuple[str, ...]:
+    return tuple(str(row.values[name]) for name in ("partition", "study", "series", "instance"))

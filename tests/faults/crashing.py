@@ -1,0 +1,296 @@
+"""Runs a scenario again and again, each time with another call to storage going wrong.
+
+Every run has a data partition of its own, named after what goes wrong and at which call. So one sweep
+and one look at everything do for all runs of a kind, and what is found wrong still tells its cause.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+
+from shared.changefeed.emit import LEASE_BLOB
+from shared.storage import keys
+from shared.storage.blobs import blob_path
+from shared.storage.storage import Storage
+from shared.storage.wire import Request
+from tests.faults import checker, reading
+from tests.faults.accounts import Account
+from tests.faults.checker import Told
+from tests.faults.driver import Delete, Emit, Failed, InTurn, Job, Step, Store, Sweep, Together
+from tests.faults.driver import Value, connect
+from tests.faults.nursery import Child, Nursery
+from tests.faults.proxy import (
+    Fault,
+    Proxy,
+    Script,
+    always,
+    answered,
+    answered_though_done,
+    at,
+    cut_after,
+    cut_before,
+    killed_after,
+    killed_before,
+    passed,
+    since,
+)
+from tests.faults.snapshot import Snapshot, read_snapshot
+
+PREPARED_AT_ONCE = 16
+LANES = 3
+"""Runs under way at one time, each through a proxy of its own."""
+
+StepsIn = Callable[[str], tuple[Step, ...]]
+"""The steps of a scenario, in a data partition."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """What is done to storage, in a data partition."""
+
+    act: Callable[[str], Step]
+    """What goes wrong at one call."""
+
+    before: StepsIn = lambda _partition: ()
+    """What was done before, undisturbed."""
+
+    is_of_all: bool = False
+    """It works on what waits in the whole account, so only one runs at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """One way in which calls go wrong."""
+
+    name: str
+    script: Callable[[int, Child], Script]
+    """What happens, by the number of the call and the process that makes it."""
+
+    ends: str
+    """What becomes of the request: `dies`, `works` or `fails`."""
+
+    every: int = 1
+    """At which calls; 3 is every third."""
+
+
+def _keeps_undone(number: int) -> Fault:
+    faults = (answered(503), answered(429, retry_after=0), cut_before, answered(500))
+    return faults[number % len(faults)]
+
+
+def _loses_answer(number: int) -> Fault:
+    return (cut_after, answered_though_done(500))[number % 2]
+
+
+TROUBLES = (
+    Trouble("dies-after", lambda number, child: at(number, killed_after(child.kill)), "dies"),
+    Trouble("lost", lambda number, _child: at(number, _loses_answer(number)), "works"),
+    # What these leave in storage is what others leave too: death before a call is death after the one
+    # before it, and an outage ends a request where death does.
+    Trouble("dies-before", lambda number, child: at(number, killed_before(child.kill)), "dies", 3),
+    Trouble("undone", lambda number, _child: at(number, _keeps_undone(number)), "works", 3),
+    Trouble("down", lambda number, _child: since(number, answered(503)), "fails", 3),
+)
+EVERY_CALL = bool(os.environ.get("FAULTS_AT_EVERY_CALL"))
+"""Leave nothing out; takes twice as long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A scenario with one trouble at one call."""
+
+    trouble: Trouble
+    number: int
+    """Of the call, counted from 1."""
+
+    @property
+    def name(self) -> str:
+        """Also that of its data partition."""
+        return f"{self.trouble.name}-{self.number:03d}"
+
+    def script(self, child: Child) -> Script:
+        """What happens to the calls of a process."""
+        return self.trouble.script(self.number, child)
+
+
+@dataclass(slots=True)
+class Trial:
+    """An account, who works with it, and what clients were told."""
+
+    account: Account
+    nursery: Nursery
+    lanes: tuple[Proxy, ...]
+    told: Told = field(default_factory=Told)
+
+    async def do(self, *steps: Step) -> list[Value]:
+        """Do something undisturbed, in a process of its own."""
+        values = await self.nursery.run(Job(self.account.text, steps))
+        assert not isinstance(values[-1], Failed), values[-1]
+        note_end(self.told, InTurn(steps), values)
+        return values
+
+    async def try_to(self, step: Step, proxy: Proxy, script: Callable[[Child], Script]) -> Value | None:
+        """Do something while calls go wrong; None when the process died."""
+        note_begin(self.told, step)
+        child = self.nursery.begin(Job(self.account.through(proxy), (step,)))
+        proxy.follow(script(child))
+        outcome = await child.outcome()
+        await proxy.quiet()
+        if outcome is None:
+            return None
+        note_end(self.told, step, outcome[0])
+        return outcome[0]
+
+    async def count_calls(self, step: Step) -> int:
+        """Do something with nothing going wrong, and count the calls it takes."""
+        value = await self.try_to(step, self.lanes[0], lambda _child: always(passed))
+        assert not isinstance(value, Failed), value
+        return len(self.lanes[0].seen)
+
+    async def wait_for_lease(self) -> None:
+        """Let the time of a lease end that a crash has left."""
+        async with opened(self.account) as storage:
+            await end_lease(storage)
+
+    async def restart(self) -> None:
+        """What happens after a crash: leases end, and the timer's function runs once."""
+        await self.wait_for_lease()
+        await self.do(Sweep())
+
+    async def problems(self) -> list[str]:
+        """Everything that is not as promised, by all routes and in storage itself."""
+        async with opened(self.account) as storage:
+            found = checker.problems(await read_snapshot(storage), self.told)
+            return sorted([*found, *await reading.broken_word(storage, self.told)])
+
+    async def snapshot(self) -> Snapshot:
+        """All the account holds."""
+        async with opened(self.account) as storage:
+            return await read_snapshot(storage)
+
+
+@asynccontextmanager
+async def begin_trial(account: Account, nursery: Nursery) -> AsyncIterator[Trial]:
+    """Start the proxies."""
+    async with AsyncExitStack() as running:
+        proxies = [Proxy(account.connection) for _ in range(LANES)]
+        lanes = [await running.enter_async_context(proxy) for proxy in proxies]
+        yield Trial(account, nursery, tuple(lanes))
+
+
+@asynccontextmanager
+async def opened(account: Account) -> AsyncIterator[Storage]:
+    """The account, past the proxy."""
+    storage = connect(account.text)
+    try:
+        yield storage
+    finally:
+        await storage.aclose()
+
+
+async def run_scenario(trial: Trial, scenario: Scenario, troubles: Sequence[Trouble] = TROUBLES) -> int:
+    """Run a scenario with every trouble at every call, restart, and check all promises.
+
+    Returns:
+        The number of runs.
+    """
+    await trial.do(*scenario.before("warm"), scenario.act("warm"), Emit(), *scenario.before("count"))
+    calls = await trial.count_calls(scenario.act("count"))
+    runs = [
+        Run(trouble, number)
+        for trouble in troubles
+        for number in range(1, calls + 1, 1 if EVERY_CALL else trouble.every)
+    ]
+    found = await (_run_one_by_one if scenario.is_of_all else _run_all)(trial, scenario, runs)
+    await trial.restart()
+    found += await trial.problems()
+    assert not found, "\n".join(found[:20])
+    return len(runs)
+
+
+async def _prepare(trial: Trial, all_steps: Sequence[tuple[Step, ...]]) -> None:
+    for start in range(0, len(all_steps), PREPARED_AT_ONCE):
+        some = all_steps[start : start + PREPARED_AT_ONCE]
+        await trial.do(Together(tuple(InTurn(steps) for steps in some)))
+
+
+async def _run_all(trial: Trial, scenario: Scenario, runs: Sequence[Run]) -> list[str]:
+    await _prepare(trial, [steps for run in runs if (steps := scenario.before(run.name))])
+    left = iter(runs)
+    lanes = [_run_some(trial, scenario, lane, left) for lane in trial.lanes]
+    return [line for lines in await asyncio.gather(*lanes) for line in lines]
+
+
+async def _run_one_by_one(trial: Trial, scenario: Scenario, runs: Sequence[Run]) -> list[str]:
+    found: list[str] = []
+    for run in runs:
+        await trial.do(*scenario.before(run.name))
+        found += await _run_some(trial, scenario, trial.lanes[0], iter([run]))
+        await trial.wait_for_lease()
+    return found
+
+
+async def _run_some(trial: Trial, scenario: Scenario, lane: Proxy, left: Iterator[Run]) -> list[str]:
+    found: list[str] = []
+    for run in left:
+        act = scenario.act(run.name)
+        value = await trial.try_to(act, lane, run.script)
+        if not _as_expected(act, value, run.trouble):
+            spoiled = lane.seen[run.number - 1] if len(lane.seen) >= run.number else "no call"
+            found.append(f"{run.name}: {spoiled}: {value}")
+    return found
+
+
+def _as_expected(act: Step, value: Value, trouble: Trouble) -> bool:
+    if trouble.ends == "dies":
+        return value is None
+    if trouble.ends == "works":
+        return went_well(act, value)
+    refused = isinstance(value, Failed) and value.kind == "Unavailable"
+    return refused or (isinstance(value, list) and not went_well(act, value))
+
+
+def went_well(step: Step, value: Value) -> bool:
+    """Whether a step did all it was asked to."""
+    if isinstance(step, Store):
+        return isinstance(value, list) and not {"PROCESSING", "VALIDATION"} & set(value)
+    return value is not None and not isinstance(value, Failed)
+
+
+def note_begin(told: Told, step: Step) -> None:
+    """A client sends its request."""
+    if isinstance(step, Store):
+        told.send(step.partition, step.files)
+    elif isinstance(step, Delete):
+        told.ask_to_delete(step.partition, step.study, step.series, step.instance)
+    elif isinstance(step, Together):
+        for each in step.steps:
+            note_begin(told, each)
+
+
+def note_end(told: Told, step: Step, value: Value) -> None:
+    """A client gets its answer."""
+    if isinstance(value, Failed):
+        return
+    if isinstance(step, Store):
+        assert isinstance(value, list)
+        told.acknowledge(step.partition, step.files, value)
+    elif isinstance(step, Delete):
+        told.deleted(step.partition, step.study, step.series, step.instance)
+    elif isinstance(step, InTurn | Together):
+        assert isinstance(value, list)
+        for each, given in zip(step.steps, value, strict=True):
+            assert not isinstance(given, Failed), given
+            if isinstance(step, InTurn):
+                note_begin(told, each)
+            note_end(told, each, given)
+
+
+async def end_lease(storage: Storage) -> None:
+    """Let the time of a lease end that a crash has left."""
+    headers = {"x-ms-lease-action": "break", "x-ms-lease-break-period": "0"}
+    path = blob_path(keys.LOCKS, LEASE_BLOB)
+    await storage.wire.send(Request("blob", "PUT", path, (("comp", "lease"),), headers))
+

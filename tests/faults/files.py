@@ -1,0 +1,70 @@
+"""Small files that the fault tests store, told apart by their UIDs."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from random import Random
+
+from tests.unit.dicom.making import explicit, file_of, image
+
+Address = tuple[str, str, str, str]
+"""Data partition, study, series, instance."""
+
+CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
+LARGE_SIDE = 2_100
+"""Rows and columns of an image that is too large to wait in memory."""
+
+OVERSIZE_CHARACTERS = 1_200_000
+"""A text whose metadata, compressed, are too large for a row."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One DICOM file. Two that differ in `variant` alone are different bytes at the same address."""
+
+    study: str
+    series: str
+    instance: str
+    modality: str = "CT"
+    patient: str = "P-1"
+    description: str = "HEAD"
+    variant: int = 0
+    is_large: bool = False
+    is_oversize: bool = False
+
+    def address(self, partition: str) -> Address:
+        """Where it goes."""
+        return partition, self.study, self.series, self.instance
+
+    def content(self) -> bytes:
+        """The file."""
+        return _content(self)
+
+
+@lru_cache(maxsize=256)
+def _content(file: File) -> bytes:
+    elements = [
+        _text(0x00080016, "UI", CT_IMAGE),
+        _text(0x00080018, "UI", file.instance),
+        _text(0x00080020, "DA", "20240229"),
+        _text(0x00080060, "CS", file.modality),
+        _text(0x00081030, "LO", file.description),
+        _text(0x00100010, "PN", "Doe^Jane"),
+        _text(0x00100020, "LO", file.patient),
+        _text(0x0020000D, "UI", file.study),
+        _text(0x0020000E, "UI", file.series),
+        _text(0x00200013, "IS", str(file.variant)),
+    ]
+    if file.is_oversize:
+        text = Random(file.variant).randbytes(OVERSIZE_CHARACTERS // 2).hex()
+        elements.append(explicit(0x00204000, "UT", text.encode()))
+    side = LARGE_SIDE if file.is_large else 8
+    elements.append(image(side, side))
+    elements.append(explicit(0x7FE00010, "OW", bytes([file.variant]) * (side * side)))
+    return file_of(b"".join(elements))
+
+
+def _text(tag: int, vr: str, text: str) -> bytes:
+    encoded = text.encode()
+    padding = b"\0" if vr == "UI" else b" "
+    return explicit(tag, vr, encoded + padding * (len(encoded) % 2))
+

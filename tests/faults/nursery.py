@@ -1,0 +1,133 @@
+"""Children that run jobs and may be killed: forked from a process that has imported everything.
+
+The test sends the nursery a job together with the writing end of a pipe. The child writes its process
+id into the pipe, does the job and writes the outcome. A pipe that ends without an outcome is a child
+that died.
+"""
+
+import asyncio
+import os
+import pickle
+import signal
+import socket
+import struct
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from tests.faults import driver
+from tests.faults.driver import Job, Value
+
+ROOT: Final = Path(__file__).parents[2]
+PATIENCE_SECONDS: Final = 40
+
+_NUMBER: Final = struct.Struct("<q")
+
+
+class Child:
+    """A process at work."""
+
+    def __init__(self, pipe: int) -> None:
+        self._pid: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._told = asyncio.create_task(self._read(pipe))
+
+    async def kill(self) -> None:
+        """End it at once, as a power cut does, and wait until it is gone."""
+        os.kill(await self._pid, signal.SIGKILL)
+        await asyncio.wait([self._told])
+
+    async def outcome(self) -> list[Value] | None:
+        """What each step gave; None when the child died."""
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                told = await asyncio.shield(self._told)
+        except TimeoutError:
+            await self.kill()
+            raise
+        if not told:
+            return None
+        values: list[Value] = pickle.loads(told)
+        return values
+
+    async def _read(self, pipe: int) -> bytes:
+        reader = asyncio.StreamReader()
+        file = os.fdopen(pipe, "rb", buffering=0)
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), file
+        )
+        try:
+            self._pid.set_result(_NUMBER.unpack(await reader.readexactly(_NUMBER.size))[0])
+            return await reader.read()
+        finally:
+            transport.close()
+
+
+class Nursery:
+    """The process that has imported everything. Leaving it as a context ends it."""
+
+    def __init__(self) -> None:
+        self._socket, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tests.faults.nursery", str(theirs.fileno())],
+                cwd=ROOT,
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._socket.close()
+        self._process.terminate()
+        self._process.wait()
+
+    def begin(self, job: Job) -> Child:
+        """Have a child do a job."""
+        message = driver.pack(job)
+        ours, theirs = os.pipe()
+        try:
+            socket.send_fds(self._socket, [_NUMBER.pack(len(message))], [theirs])
+            self._socket.sendall(message)
+        finally:
+            os.close(theirs)
+        return Child(ours)
+
+    async def run(self, job: Job) -> list[Value]:
+        """Have a child do a job to its end."""
+        outcome = await self.begin(job).outcome()
+        assert outcome is not None, "the child died"
+        return outcome
+
+
+def main(number: int) -> None:
+    """Fork a child for each job that comes."""
+    # Children are not waited for: the pipe tells when one has ended.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    with socket.socket(fileno=number) as jobs:
+        while True:
+            length, pipes, _, _ = socket.recv_fds(jobs, _NUMBER.size, 1)
+            if not length:
+                # The tests are gone.
+                return
+            message = jobs.recv(_NUMBER.unpack(length)[0], socket.MSG_WAITALL)
+            if os.fork() == 0:
+                jobs.close()
+                _work(message, pipes[0])
+            os.close(pipes[0])
+
+
+def _work(message: bytes, pipe: int) -> None:
+    with os.fdopen(pipe, "wb", buffering=0) as out:
+        out.write(_NUMBER.pack(os.getpid()))
+        out.write(driver.pack(driver.perform(pickle.loads(message))))
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,305 @@
+"""A proxy between the service and the storage emulator that spoils chosen calls, as a network, a busy
+service or a power cut does.
+
+What happens to a call is decided by a **script**, a pure function of the call's number and of what is
+asked; what a **fault** does to it is up to the fault. Signatures cover path and account but not the
+host, so requests pass unchanged; where a fault changes the query of a call, the proxy signs it anew.
+"""
+
+import asyncio
+import io
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
+from types import TracebackType
+from typing import Final, Self
+from urllib.parse import parse_qsl, quote, urlsplit
+
+import aiohttp
+from aiohttp import web
+from yarl import URL
+
+from shared.storage.connection import SERVICES, Connection, Service
+from shared.storage.signing import sign
+
+_OF_THE_CONNECTION: Final = frozenset(
+    {"connection", "keep-alive", "transfer-encoding", "content-length", "date", "server"}
+)
+_LEFT_TO_US: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+
+# Signing needs no address, so the proxy's own requests are signed for whatever account a call names.
+_PAGE_SIZES: Final[dict[Service, str]] = {"table": "$top", "blob": "maxresults"}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the emulator answered."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def response(self) -> web.StreamResponse:
+        """The same for the client."""
+        return web.Response(status=self.status, headers=self.headers, body=self.body)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call on its way to storage, read whole."""
+
+    number: int
+    """Counted from 1 since the script began."""
+
+    service: Service
+    request: web.BaseRequest
+    body: bytes
+    proxy: "Proxy"
+
+    def __str__(self) -> str:
+        return f"call {self.number}: {self.request.method} {self.service} {self.request.path}"
+
+    @property
+    def query(self) -> list[tuple[str, str]]:
+        """Decoded."""
+        return parse_qsl(self.request.raw_path.partition("?")[2], keep_blank_values=True)
+
+    def names(self, word: str) -> bool:
+        """Whether a word occurs in the address or, as in a transaction on a table, in the body."""
+        return word in self.request.path_qs or word.encode() in self.body
+
+    async def forward(self) -> Answer:
+        """Ask the emulator."""
+        return await self.proxy.ask(self, self.request.raw_path, dict(self.request.headers))
+
+    async def forward_as(self, query: Sequence[tuple[str, str]]) -> Answer:
+        """Ask the emulator with another query."""
+        path = self.request.raw_path.partition("?")[0]
+        headers = {name.lower(): value for name, value in self.request.headers.items()}
+        connection = replace(self.proxy.target, account=path.split("/")[1])
+        signed = {name: value for name, value in headers.items() if name != "host"}
+        headers["authorization"] = sign(
+            connection, self.service, self.request.method, (path, query), signed
+        )
+        text = "&".join(f"{name}={quote(value, safe='')}" for name, value in query)
+        return await self.proxy.ask(self, f"{path}?{text}", headers)
+
+    def hang_up(self) -> web.StreamResponse:
+        """End the connection without an answer."""
+        if self.request.transport is not None:
+            self.request.transport.abort()
+        return web.Response()
+
+
+Fault = Callable[[Call], Awaitable[web.StreamResponse]]
+Script = Callable[[Call], Fault]
+
+
+async def passed(call: Call) -> web.StreamResponse:
+    """Nothing goes wrong."""
+    return (await call.forward()).response()
+
+
+def answered(status: int, *, retry_after: int | None = None) -> Fault:
+    """Storage answers at once that it cannot for now, and does nothing."""
+    headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+
+    async def fault(_call: Call) -> web.StreamResponse:
+        return web.Response(status=status, headers=headers)
+
+    return fault
+
+
+def answered_though_done(status: int) -> Fault:
+    """Storage does what is asked and answers that it could not."""
+
+    async def fault(call: Call) -> web.StreamResponse:
+        await call.forward()
+        return web.Response(status=status)
+
+    return fault
+
+
+async def cut_before(call: Call) -> web.StreamResponse:
+    """The connection ends before storage sees the call."""
+    return call.hang_up()
+
+
+async def cut_after(call: Call) -> web.StreamResponse:
+    """Storage does what is asked, and its answer is lost."""
+    await call.forward()
+    return call.hang_up()
+
+
+def killed_before(kill: Callable[[], Awaitable[None]]) -> Fault:
+    """The client dies before storage sees the call."""
+
+    async def fault(call: Call) -> web.StreamResponse:
+        await kill()
+        return call.hang_up()
+
+    return fault
+
+
+def killed_after(kill: Callable[[], Awaitable[None]]) -> Fault:
+    """Storage does what is asked, and the client dies before it hears of it."""
+
+    async def fault(call: Call) -> web.StreamResponse:
+        await call.forward()
+        await kill()
+        return call.hang_up()
+
+    return fault
+
+
+def held(reached: asyncio.Event, until: asyncio.Event) -> Fault:
+    """The call is on its way for as long as the test likes."""
+
+    async def fault(call: Call) -> web.StreamResponse:
+        reached.set()
+        await until.wait()
+        return (await call.forward()).response()
+
+    return fault
+
+
+def delayed(seconds: float) -> Fault:
+    """The call takes long to get there."""
+
+    async def fault(call: Call) -> web.StreamResponse:
+        await asyncio.sleep(seconds)
+        return (await call.forward()).response()
+
+    return fault
+
+
+def short_pages(most: int) -> Fault:
+    """Queries and listings find at most so many at once; what else there is comes with the next call."""
+
+    async def fault(call: Call) -> web.StreamResponse:
+        size = _PAGE_SIZES.get(call.service, "")
+        if call.request.method != "GET" or size not in dict(call.query):
+            return await passed(call)
+        query = [
+            (name, str(min(int(value), most)) if name == size else value) for name, value in call.query
+        ]
+        return (await call.forward_as(query)).response()
+
+    return fault
+
+
+def at(number: int, fault: Fault) -> Script:
+    """A fault at one call."""
+    return lambda call: fault if call.number == number else passed
+
+
+def since(number: int, fault: Fault) -> Script:
+    """A fault at a call and at every call after it."""
+    return lambda call: fault if call.number >= number else passed
+
+
+def once(choose: Callable[[Call], bool], fault: Fault) -> Script:
+    """A fault at the first call that is the one meant."""
+    left = [fault]
+    return lambda call: left.pop() if left and choose(call) else passed
+
+
+def always(fault: Fault) -> Script:
+    """A fault at every call."""
+    return lambda _call: fault
+
+
+def mixed(scripts: Collection[Script]) -> Script:
+    """The first fault that any of some scripts has for a call."""
+
+    def script(call: Call) -> Fault:
+        return next((fault for each in scripts if (fault := each(call)) is not passed), passed)
+
+    return script
+
+
+@dataclass(slots=True)
+class Proxy:
+    """A running proxy for the three services. Use it as a context; `follow` sets what goes wrong."""
+
+    target: Connection
+    script: Script = field(default=always(passed))
+    seen: list[str] = field(default_factory=list)
+    """What was asked since the script began."""
+
+    ports: dict[Service, int] = field(default_factory=dict)
+    _under_way: int = 0
+    _runners: list[web.ServerRunner] = field(default_factory=list)
+    _session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(
+            auto_decompress=False,
+            skip_auto_headers=_LEFT_TO_US,
+            connector=aiohttp.TCPConnector(limit=0),
+        )
+        for service in SERVICES:
+            await self._serve(service)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for runner in self._runners:
+            await runner.cleanup()
+        assert self._session is not None
+        await self._session.close()
+
+    def follow(self, script: Script) -> None:
+        """Count calls from 1 again, and let this happen to them."""
+        self.script = script
+        self.seen.clear()
+
+    async def quiet(self) -> None:
+        """Wait until no call is on its way any more."""
+        while self._under_way:
+            await asyncio.sleep(0.001)
+
+    async def ask(self, call: Call, path: str, headers: dict[str, str]) -> Answer:
+        """Pass a call on to the emulator."""
+        assert self._session is not None
+        base = urlsplit(self.target.base(call.service))
+        async with self._session.request(
+            call.request.method,
+            URL(f"http://{base.netloc}{path}", encoded=True),
+            headers={name: value for name, value in headers.items() if name.lower() != "host"},
+            data=io.BytesIO(call.body) if call.body else None,
+        ) as response:
+            body = await response.read()
+            kept = {
+                name: value
+                for name, value in response.headers.items()
+                if name.lower() not in _OF_THE_CONNECTION
+            }
+            return Answer(response.status, kept, body)
+
+    async def _serve(self, service: str) -> None:
+        name = _service(service)
+
+        async def handle(request: web.BaseRequest) -> web.StreamResponse:
+            self._under_way += 1
+            try:
+                return await self._spoil(name, request)
+            finally:
+                self._under_way -= 1
+
+        runner = web.ServerRunner(web.Server(handle, access_log=None), shutdown_timeout=0.1)
+        await runner.setup()
+        self._runners.append(runner)
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        self.ports[name] = runner.addresses[0][1]
+
+    async def _spoil(self, service: Service, request: web.BaseRequest) -> web.StreamResponse:
+        body = await request.content.read()
+        call = Call(len(self.seen) + 1, service, request, body, self)
+        self.seen.append(str(call))
+        return await self.script(call)(call)
+
+
+def _service(name: str) -> Service:
+    known: dict[str, Service] = {"blob": "blob", "queue": "queue", "table": "table"}
+    return known[name]

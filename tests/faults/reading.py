@@ -1,0 +1,105 @@
+"""Asks the real search and retrieval for what clients were told, as the clients would."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from shared.dicom.tags import SearchLevel, parse_tag
+from shared.errors import NotFound
+from shared.qido.search import Resource, search
+from shared.storage.keys import Scope, StudyKey
+from shared.storage.storage import Storage
+from shared.wado.retrieve import retrieve
+from shared.web.accept import choose, parse_accept
+from shared.web.links import Links
+from shared.web.offers import INSTANCE_OFFERS
+from shared.web.query import parse_search
+from tests.faults.checker import Told
+from tests.faults.files import Address
+
+ASKED_AT_ONCE = 6
+LINKS = Links("http://127.0.0.1/v2")
+SINGLE_PART = choose(INSTANCE_OFFERS, parse_accept("application/dicom; transfer-syntax=*", None))
+
+# What every file of these tests says, so that these searches must find all of a data partition.
+_OF_ALL = ("", "StudyDate=20240229", "PatientName=doe%5Ejane", "StudyDate=20240101-20241231")
+
+_UIDS = ("0020000D", "0020000E", "00080018")
+
+
+async def broken_word(storage: Storage, told: Told) -> list[str]:
+    """What was told to be stored and is not found by every route, or is found though told deleted."""
+    limit = asyncio.Semaphore(ASKED_AT_ONCE)
+    partitions = sorted({address[0] for address in told.there | told.gone})
+
+    async def look(partition: str) -> list[str]:
+        async with limit:
+            return await _look(storage, partition, told)
+
+    return [line for lines in await asyncio.gather(*map(look, partitions)) for line in lines]
+
+
+async def _look(storage: Storage, partition: str, told: Told) -> list[str]:
+    there = {address for address in told.there if address[0] == partition}
+    gone = {address for address in told.gone if address[0] == partition}
+    lines: list[str] = []
+    for route, found in (await _listings(storage, partition, there | gone)).items():
+        lines += [f"{partition}: {address} is not found by {route}" for address in there - found]
+        lines += [f"{partition}: {address} is deleted and found by {route}" for address in gone & found]
+    for address in there | gone:
+        is_right = await _retrieve(storage, address) in (
+            told.sent[address] if address in there else [None]
+        )
+        if not is_right:
+            lines.append(f"{partition}: {address} is not retrieved as was told")
+    return lines
+
+
+async def _listings(
+    storage: Storage, partition: str, addresses: set[Address]
+) -> Mapping[str, set[Address]]:
+    """The instances found by each way of searching."""
+    found: dict[str, set[Address]] = {}
+    for query in _OF_ALL:
+        found[f"instances?{query}"] = await _instances(storage, partition, query)
+    studies = {study for _, study, _, _ in addresses}
+    nested: set[Address] = set()
+    by_study: set[Address] = set()
+    for study in studies:
+        nested |= await _instances(storage, partition, "", study)
+        by_study |= await _instances(storage, partition, f"StudyInstanceUID={study}")
+    by_series: set[Address] = set()
+    for series in {series for _, _, series, _ in addresses}:
+        by_series |= await _instances(storage, partition, f"SeriesInstanceUID={series}")
+    by_uid: set[Address] = set()
+    for *_, instance in addresses:
+        by_uid |= await _instances(storage, partition, f"SOPInstanceUID={instance}")
+    named = {"studies/S/instances": nested, "StudyInstanceUID": by_study}
+    return {**found, **named, "SeriesInstanceUID": by_series, "SOPInstanceUID": by_uid}
+
+
+async def _instances(
+    storage: Storage, partition: str, query: str, study: str | None = None
+) -> set[Address]:
+    resource = Resource(partition, SearchLevel.INSTANCE, study)
+    request = parse_search(f"{query}&limit=5000", parse_tag)
+    found = await search(storage, resource, request, LINKS, is_v1=False)
+    return {(partition, *_uids(dataset)) for dataset in found}
+
+
+def _uids(dataset: Mapping[str, Mapping[str, object]]) -> tuple[str, str, str]:
+    values: list[Sequence[str]] = []
+    for tag in _UIDS:
+        value = dataset[tag]["Value"]
+        assert isinstance(value, list)
+        values.append(value)
+    return str(values[0][0]), str(values[1][0]), str(values[2][0])
+
+
+async def _retrieve(storage: Storage, address: Address) -> bytes | None:
+    partition, study, series, instance = address
+    try:
+        answer = await retrieve(storage, Scope(StudyKey(partition, study), series, instance), SINGLE_PART)
+    except NotFound:
+        return None
+    assert not isinstance(answer.body, bytes)
+    return b"".join([piece async for piece in answer.body])

@@ -1,0 +1,90 @@
+"""In which order, and under which numbers, changes enter the feed (API rules section 10.2)."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from shared.changefeed.order import batches, in_order, needed, number
+from shared.storage.keys import StudyKey
+from shared.storage.pending import Pending
+from shared.storage.rows import Change, Location
+from shared.storage.storage import Head
+
+EARLY, LATE = datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 1, 2, tzinfo=UTC)
+
+
+def change(version: int, action: str, *instances: int) -> Pending:
+    """A change of the instances of these versions."""
+    changes = tuple(Change("2", f"1.{made}", made, Location("b", 0, 1)) for made in instances)
+    return Pending(StudyKey("p", "1"), version, action, changes, (), (), "")
+
+
+def many(version: int, count: int) -> Pending:
+    """A change that makes so many instances."""
+    return change(version, "create", *range(version * 1000, version * 1000 + count))
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ([], []),
+        ([many(2, 1), many(1, 1), many(3, 1)], [1, 2, 3]),
+        ([change(5, "delete", 7), change(6, "create", 7)], [6, 5]),
+        ([change(5, "delete", 7), change(6, "create", 8)], [5, 6]),
+        ([change(5, "delete", 7, 8), change(6, "create", 8), change(7, "create", 7)], [7, 6, 5]),
+        ([change(6, "create", 7), change(5, "delete", 7), change(4, "create", 1)], [4, 6, 5]),
+    ],
+)
+def test_nothing_is_removed_before_it_was_made(changes: list[Pending], expected: list[int]) -> None:
+    """Versions come from clocks, so they alone may turn round a store and the deletion after it."""
+    assert [each.version for each in in_order(changes)] == expected
+
+
+def test_who_made_what_is_removed_is_needed_too() -> None:
+    """And nobody else."""
+    maker, stranger = change(6, "create", 7, 8), change(4, "create", 9)
+
+    assert needed([change(5, "delete", 7, 8)], [stranger, maker]) == [maker]
+    assert needed([change(5, "create", 7)], [maker]) == []
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [([], []), ([1, 2], [2]), ([100], [1]), ([60, 40, 1], [2, 1]), ([60, 41], [1, 1]), ([100, 100], [1, 1])],
+)
+def test_a_transaction_takes_a_hundred_entries(sizes: list[int], expected: list[int]) -> None:
+    """Changes stay whole and in their order."""
+    changes = [many(version, size) for version, size in enumerate(sizes, start=1)]
+
+    found = batches(changes)
+
+    assert [len(batch) for batch in found] == expected
+    assert [each for batch in found for each in batch] == changes
+
+
+def test_every_instance_gets_the_next_number() -> None:
+    """Without gaps, in the order of the changes, from the end of the feed."""
+    changes = [change(7, "create", 70, 71), change(8, "delete", 80)]
+
+    entries = number(changes, Head(41, EARLY), LATE)
+
+    assert [(entry.sequence, entry.action, entry.instance, entry.change) for entry in entries] == [
+        (42, "create", "1.70", 7),
+        (43, "create", "1.71", 7),
+        (44, "delete", "1.80", 8),
+    ]
+    assert {(entry.partition, entry.study, entry.series) for entry in entries} == {("p", "1", "2")}
+    assert [entry.version for entry in entries] == [70, 71, 80]
+
+
+@pytest.mark.parametrize(("last", "now"), [(EARLY, LATE), (LATE, EARLY), (LATE, LATE)])
+def test_time_never_runs_backwards(last: datetime, now: datetime) -> None:
+    """A clock that was set back does not put an entry before the one that ends the feed."""
+    (entry,) = number([many(7, 1)], Head(0, last), now)
+
+    assert entry.time == LATE
+
+
+def test_nothing_to_enter_makes_no_entry() -> None:
+    """As after a change that the feed has already."""
+    assert number([], Head(5, EARLY), LATE) == []

@@ -1,0 +1,190 @@
+"""Which rows a search reads: the key that likely leaves fewest leads."""
+
+import itertools
+
+import pytest
+
+from shared.dicom.tags import SearchLevel, parse_tag
+from shared.qido.match import make_matches
+from shared.qido.plan import Lead, Plan, make_plan
+from shared.storage import keys, terms
+from shared.storage.keys import StudyKey
+from shared.storage.rows import LevelRow, Values
+from shared.web.query import parse_search
+
+STUDY, SERIES, INSTANCE = SearchLevel
+LEVELS = {STUDY: (STUDY,), SERIES: (STUDY, SERIES), INSTANCE: (STUDY, SERIES, INSTANCE)}
+
+
+def plan(query: str, level: SearchLevel = STUDY) -> Plan:
+    """The plan of a query string."""
+    return make_plan("p", level, make_matches(parse_search(query, parse_tag).filters, LEVELS[level]))
+
+
+@pytest.mark.parametrize(
+    ("level", "query", "lead", "table"),
+    [
+        (STUDY, "", Lead.STUDIES, "studies"),
+        (STUDY, "StudyDescription=x", Lead.STUDIES, "studiesByStudyDescription"),
+        (STUDY, "ModalitiesInStudy=CT&PatientID=1", Lead.STUDIES, "studiesByPatientId"),
+        (STUDY, "StudyDate=20240101&AccessionNumber=1", Lead.STUDIES, "studiesByAccessionNumber"),
+        (STUDY, "ModalitiesInStudy=CT&StudyDate=20240101-", Lead.STUDIES, "studiesByStudyDate"),
+        (STUDY, "ModalitiesInStudy=CT", Lead.STUDIES, "studiesByModality"),
+        (SERIES, "", Lead.SERIES, "series"),
+        (SERIES, "Modality=CT", Lead.SERIES, "seriesByModality"),
+        (SERIES, "Modality=CT&StudyDate=20240101", Lead.STUDIES, "studiesByStudyDate"),
+        (SERIES, "ModalitiesInStudy=CT", Lead.STUDIES, "studiesByModality"),
+        (SERIES, "ModalitiesInStudy=CT&Modality=CT", Lead.SERIES, "seriesByModality"),
+        (SERIES, "ManufacturerModelName=x&Modality=CT", Lead.SERIES, "seriesByManufacturerModelName"),
+        (SERIES, "SeriesInstanceUID=1.2&PatientID=1", Lead.SERIES, "seriesByUid"),
+        (INSTANCE, "", Lead.SERIES, "series"),
+        (INSTANCE, "SOPInstanceUID=1.2&PatientID=1", Lead.INSTANCES, "instancesByUid"),
+        (INSTANCE, "SOPInstanceUID=1.2&SeriesInstanceUID=1", Lead.INSTANCES, "instancesByUid"),
+        (INSTANCE, "PatientID=1&Modality=CT", Lead.STUDIES, "studiesByPatientId"),
+        (INSTANCE, "Modality=CT", Lead.SERIES, "seriesByModality"),
+    ],
+)
+def test_the_rarest_key_leads(level: SearchLevel, query: str, lead: Lead, table: str) -> None:
+    """In the order of the tables in `storage/terms.py`; a UID before all."""
+    made = plan(query, level)
+
+    assert made.lead is lead
+    assert [scan.table for scan in made.scans] == [table]
+
+
+@pytest.mark.parametrize("level", SearchLevel)
+def test_a_named_study_needs_no_scan(level: SearchLevel) -> None:
+    """Its rows are in one partition of the archive."""
+    made = plan("StudyInstanceUID=1.2,1.3&PatientID=1", level)
+
+    assert made.scans == ()
+    assert made.studies == ("1.2", "1.3")
+
+
+def test_every_key_is_checked_again_on_what_is_found() -> None:
+    """The leading one too: a row may be out of date, and a date may lead by its month only."""
+    made = plan("StudyDate=20240101-20240131&PatientID=1&ModalitiesInStudy=CT")
+
+    assert {match.attribute.keyword for match in made.rest} == {"StudyDate", "PatientID", "ModalitiesInStudy"}
+
+
+def test_a_list_has_a_scan_for_each_value() -> None:
+    """Each is one range of keys."""
+    made = plan("Modality=CT,MR,PT", SERIES)
+
+    assert len({scan.filter for scan in made.scans}) == 3
+
+
+VALUES: Values = {
+    "00080020": {"vr": "DA", "Value": ["20240131"]},
+    "00080050": {"vr": "SH", "Value": ["A'1/2#?"]},
+    "00080061": {"vr": "CS", "Value": ["CT", "MR"]},
+    "00080090": {"vr": "PN", "Value": [{"Alphabetic": "Röntgen^W"}]},
+    "00081030": {"vr": "LO", "Value": ["ä" * 64]},
+    "00100010": {"vr": "PN", "Value": [{"Alphabetic": "Doe^Jane"}]},
+    "00100020": {"vr": "LO", "Value": [" p|1~ "]},
+    "00100030": {"vr": "DA", "Value": ["19800102"]},
+}
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "StudyDate=20240131",
+        "StudyDate=20240101-20240131",
+        "StudyDate=20230601-20240201",
+        "StudyDate=-20240131",
+        "StudyDate=20240131-",
+        "AccessionNumber=a%271/2%23?",
+        "ModalitiesInStudy=mr",
+        "ReferringPhysicianName=rontgen^w",
+        "StudyDescription=" + "%C3%84" * 64,
+        "PatientName=DOE^JANE",
+        "PatientID=P%7C1~",
+        "PatientBirthDate=-19991231",
+    ],
+)
+def test_a_plan_reads_the_row_that_the_index_writes(query: str) -> None:
+    """The two sides of the search tables agree: the row lies in the range, and nothing near it does."""
+    (scan,) = plan(query).scans
+    rows = terms.study_rows(StudyKey("p", "1.2"), LevelRow(7, 7, VALUES, ""))
+    (where,) = [where for where in rows if where.table == scan.table and lies_in(scan.filter, where)]
+
+    assert not lies_in(scan.filter, terms.IndexKey(where.table, "o" + where.partition[1:], where.row))
+    assert not lies_in(scan.filter, terms.IndexKey(where.table, "q" + where.partition[1:], where.row))
+
+
+@pytest.mark.parametrize("date", ["20240130", "20240201", "20230131", "20250131", "20240301"])
+def test_a_date_beside_the_range_is_not_read(date: str) -> None:
+    """By month in partitions, by day in keys."""
+    (scan,) = plan("StudyDate=20240131").scans
+    values: Values = {"00080020": {"vr": "DA", "Value": [date]}}
+    rows = terms.study_rows(StudyKey("p", "1.2"), LevelRow(7, 7, values, ""))
+
+    assert not any(lies_in(scan.filter, where) for where in rows if where.table == scan.table)
+
+
+def test_partitions_whose_names_begin_alike_are_kept_apart() -> None:
+    """`p` must not see `p1` or `p-1`, in any table."""
+    for query, level in itertools.product(("", "PatientID=1", "StudyDate=-20240101"), (STUDY, SERIES)):
+        (scan,) = plan(query, level).scans
+        for name in ("p1", "p-1", "p.", "p_", "o", "q", "0"):
+            key = StudyKey(name, "1.2")
+            row = LevelRow(7, 7, {**VALUES, "00100020": {"vr": "LO", "Value": ["1"]}}, "")
+            rows = {**terms.study_rows(key, row), **terms.series_rows(key, "1.3", row)}
+            assert not any(lies_in(scan.filter, where) for where in rows if where.table == scan.table)
+
+
+def lies_in(filter_text: str, where: terms.IndexKey) -> bool:
+    """Apply a filter to a key as Table storage would: terms joined by `and`, text compared by code point."""
+    sides = {"PartitionKey": where.partition, "RowKey": where.row}
+    return all(holds(condition, sides) for condition in split(filter_text))
+
+
+def split(filter_text: str) -> list[str]:
+    """Its conditions; `and` within a quoted text is none."""
+    found, rest = [], filter_text
+    while rest:
+        name, operator, text = rest.split(" ", 2)
+        assert text.startswith("'")
+        at = 1
+        while text[at] != "'" or text[at : at + 2] == "''":
+            at += 2 if text[at] == "'" else 1
+        found.append(f"{name} {operator} {text[: at + 1]}")
+        rest = text[at + 1 :].removeprefix(" and ")
+    return found
+
+
+def holds(condition: str, sides: dict[str, str]) -> bool:
+    """Whether one comparison is true."""
+    name, operator, quoted = condition.split(" ", 2)
+    value, wanted = sides[name], quoted[1:-1].replace("''", "'")
+    return {
+        "eq": value == wanted,
+        "ge": value >= wanted,
+        "gt": value > wanted,
+        "le": value <= wanted,
+        "lt": value < wanted,
+    }[operator]
+
+
+def test_newest_comes_first_in_every_range() -> None:
+    """API rules section 8.8: the order of keys is the order of arrival, turned round."""
+    values: Values = {tag: {"vr": "LO", "Value": ["1"]} for tag in ("00100020", "00081030")}
+    tables: dict[str, list[tuple[str, str, int]]] = {}
+    for created in (1 << 50, (1 << 50) + 1, 1 << 55, 1 << 60, (1 << 60) + (1 << 45)):
+        for where in terms.study_rows(StudyKey("p", "1.2"), LevelRow(created, created, values, "")):
+            tables.setdefault(where.table, []).append((where.partition, where.row, created))
+
+    for found in tables.values():
+        assert [created for *_, created in sorted(found)] == sorted((c for *_, c in found), reverse=True)
+    assert set(tables) == {"studies", "studiesByPatientId", "studiesByStudyDescription"}
+
+
+def test_an_unusual_partition_name_is_part_of_the_key() -> None:
+    """Names may hold dots, hyphens and underscores."""
+    made = make_plan("a.b-c_d", STUDY, ())
+
+    assert keys.AFTER in made.scans[0].filter
+    assert "a.b-c_d|" in made.scans[0].filter

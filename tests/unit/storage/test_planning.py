@@ -1,0 +1,251 @@
+"""The transaction that makes instances exist."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from shared.storage import keys, planning, terms
+from shared.storage.keys import StudyKey
+from shared.storage.planning import MAX_OPERATIONS, MAX_SERIES, CommitPlan, Known, LevelChange
+from shared.storage.rows import LevelRow, Location, NewInstance, Values, parse_values
+from shared.storage.tables import Kind, Operation
+
+KEY = StudyKey("p", "1.2")
+VERSION = 100
+
+
+def text(tag: str, value: str) -> Values:
+    """One element."""
+    return {tag: {"vr": "LO", "Value": [value]}}
+
+
+def new(
+    series: str = "1.3",
+    number: int = 1,
+    *,
+    study: Values | None = None,
+    of_series: Values | None = None,
+    metadata: bytes = b"m",
+) -> NewInstance:
+    """An instance that arrives."""
+    return NewInstance(
+        series=series,
+        instance=f"{series}.{number}",
+        version=number,
+        location=Location("blob", 0, 1),
+        transfer_syntax="",
+        study_values=study or {},
+        series_values=of_series or {},
+        values={},
+        metadata=metadata,
+        frames=None,
+    )
+
+
+def known(study: Values | None = None, **series: Values | None) -> Known:
+    """What was seen: rows as of revision 50, made at 40; a series `s3` has UID 1.3."""
+
+    def level(values: Values | None, etag: str) -> LevelRow | None:
+        return None if values is None else LevelRow(50, 40, values, etag)
+
+    rows = {f"1.{name[1:]}": level(values, name) for name, values in series.items()}
+    return Known(level(study, "study"), rows)
+
+
+def plan(seen: Known, *instances: NewInstance) -> CommitPlan:
+    """The plan of a commit."""
+    return planning.plan_commit(KEY, seen, instances, VERSION)
+
+
+def shape(plan_made: CommitPlan) -> list[tuple[Kind, str, str]]:
+    """What each operation does, to which row, under which condition."""
+    return [(operation.kind, operation.row, operation.etag) for operation in plan_made.operations]
+
+
+def of_row(plan_made: CommitPlan, row: str) -> Mapping[str, object]:
+    """The values written to a row."""
+    (found,) = (operation for operation in plan_made.operations if operation.row == row)
+    return found.values
+
+
+NEW_ANCHOR, OLD_ANCHOR = keys.anchor_row("", VERSION), keys.anchor_row("", 50)
+NEW_SERIES_ANCHOR, OLD_SERIES_ANCHOR = keys.anchor_row("1.3", VERSION), keys.anchor_row("1.3", 50)
+PENDING = keys.pending_row(VERSION)
+
+
+def test_a_new_study_is_inserted_with_its_series() -> None:
+    """Rows with their anchors, the instance, and the pending change; an insert fails if it comes too late."""
+    made = plan(known(None, s3=None), new())
+
+    assert shape(made) == [
+        (Kind.INSERT, "study", "*"),
+        (Kind.INSERT, NEW_ANCHOR, "*"),
+        (Kind.INSERT, "series|1.3", "*"),
+        (Kind.INSERT, NEW_SERIES_ANCHOR, "*"),
+        (Kind.INSERT, "instance|1.3|1.3.1", "*"),
+        (Kind.INSERT, PENDING, "*"),
+    ]
+    assert made.first_instance == 4
+
+
+def test_a_study_that_stays_as_it_is_only_has_its_anchors_touched() -> None:
+    """So that stores of one study do not wait for each other, and yet notice a change or removal."""
+    values = text("00100020", "1")
+    made = plan(known(values, s3={}), new(study=values))
+
+    assert shape(made) == [
+        (Kind.MERGE, OLD_ANCHOR, "*"),
+        (Kind.MERGE, OLD_SERIES_ANCHOR, "*"),
+        (Kind.INSERT, "instance|1.3|1.3.1", "*"),
+        (Kind.INSERT, PENDING, "*"),
+    ]
+    assert made.study == LevelChange(made.study.before, made.study.before)
+
+
+def test_a_study_that_changes_is_replaced_as_it_was_seen() -> None:
+    """Under its ETag; its anchor moves to the new revision. The creation stays."""
+    made = plan(known(text("00081030", "old"), s3={}), new(study=text("00081030", "new")))
+
+    assert shape(made)[:3] == [
+        (Kind.REPLACE, "study", "study"),
+        (Kind.DELETE, OLD_ANCHOR, "*"),
+        (Kind.INSERT, NEW_ANCHOR, "*"),
+    ]
+    assert made.study.after == LevelRow(VERSION, 40, text("00081030", "new"), "study")
+    assert parse_values(str(of_row(made, "study")["values"])) == text("00081030", "new")
+    assert of_row(made, "study")["created"] == 40
+
+
+def test_a_new_series_of_a_known_study() -> None:
+    """Only what is new is inserted; the modality is new to the study too."""
+    modality: Values = {"00080060": {"vr": "CS", "Value": ["MR"]}}
+    modalities: Values = {"00080061": {"vr": "CS", "Value": ["CT"]}}
+    made = plan(known(modalities, s4=None), new("1.4", of_series=modality))
+
+    assert made.study.after is not None
+    assert made.study.after.values["00080061"] == {"vr": "CS", "Value": ["CT", "MR"]}
+    assert (Kind.INSERT, "series|1.4", "*") in shape(made)
+
+
+@pytest.mark.parametrize(
+    ("before", "arriving", "expected"),
+    [
+        ({}, [text("1", "a")], text("1", "a")),
+        (text("1", "a"), [text("1", "b")], text("1", "b")),
+        (text("1", "a"), [text("1", "b"), text("1", "c")], text("1", "c")),
+        (text("1", "a"), [{"1": {"vr": "LO"}}], text("1", "a")),
+        (text("1", "a"), [{"1": {"vr": "LO", "Value": []}}], text("1", "a")),
+        (text("1", "a"), [text("2", "b")], {**text("1", "a"), **text("2", "b")}),
+    ],
+)
+def test_the_latest_value_wins_but_no_empty_one(
+    before: Values, arriving: list[Values], expected: Values
+) -> None:
+    """API rules section 3.9."""
+    instances = [new(number=number, study=values) for number, values in enumerate(arriving)]
+
+    made = plan(known(before, s3={}), *instances)
+
+    assert made.study.after is not None
+    assert made.study.after.values == expected
+
+
+def test_a_series_takes_values_of_its_own_instances_only() -> None:
+    """Two series in one transaction."""
+    made = plan(
+        known({}, s3=None, s4=None),
+        new("1.3", 1, of_series=text("0008103E", "three")),
+        new("1.4", 2, of_series=text("0008103E", "four")),
+    )
+
+    found = {uid: change.after.values for uid, change in made.series.items() if change.after}
+    assert found == {"1.3": text("0008103E", "three"), "1.4": text("0008103E", "four")}
+
+
+@pytest.mark.parametrize(
+    ("modalities", "expected"),
+    [
+        ([], {"1": {"vr": "LO"}}),
+        (["MR", "CT", "MR"], {"1": {"vr": "LO"}, "00080061": {"vr": "CS", "Value": ["CT", "MR"]}}),
+    ],
+)
+def test_modalities_are_sorted_and_each_there_once(modalities: list[str], expected: Values) -> None:
+    """API rules section 8.7."""
+    before: Values = {"1": {"vr": "LO"}, "00080061": {"vr": "CS", "Value": ["US"]}}
+
+    assert planning.with_modalities(before, modalities) == expected
+
+
+def test_the_pending_change_names_every_search_row() -> None:
+    """What a crash leaves can be mended from it: rows as they were and as they become."""
+    before, after = text("00100020", "old"), text("00100020", "new")
+    made = plan(known(before, s3={}), new(study=after))
+    pending = of_row(made, PENDING)
+
+    assert pending["action"] == "create"
+    named = {terms.IndexKey(*line.split("\t")) for line in str(pending["index0"]).splitlines()}
+    assert made.study.before is not None
+    assert named == {*terms.study_rows(KEY, made.study.before), *terms.study_rows(KEY, made.study.after)}
+
+
+def test_the_pending_change_of_an_unchanged_study_names_no_row() -> None:
+    """Nothing of the search tables was touched but the instance's own row, which the instance names."""
+    made = plan(known({}, s3={}), new())
+
+    assert "index0" not in of_row(made, PENDING)
+    assert planning.touched(KEY, made.study, made.series) == []
+
+
+def test_details_in_blobs_are_told_to_the_feed() -> None:
+    """So that a deletion knows what to remove."""
+    change = planning.change_of(replace(new(), metadata_blob="m", frames_blob="f"))
+
+    assert change.details == ("m", "f")
+
+
+@pytest.mark.parametrize(
+    ("instances", "sizes"),
+    [
+        ([], []),
+        ([new(number=n) for n in range(10)], [10]),
+        ([new(number=n) for n in range(200)], [93, 93, 14]),
+        ([new(f"1.{n}") for n in range(3, 3 + MAX_SERIES + 1)], [MAX_SERIES, 1]),
+        ([new(number=n, metadata=bytes(300_000)) for n in range(10)], [7, 3]),
+        ([new(metadata=bytes(393_216))] * 1, [1]),
+    ],
+)
+def test_instances_are_split_into_what_one_transaction_holds(
+    instances: list[NewInstance], sizes: list[int]
+) -> None:
+    """By operations, by bytes, and by series; in order, none lost."""
+    found = planning.batches(instances)
+
+    assert [len(batch) for batch in found] == sizes
+    assert [each for batch in found for each in batch] == instances
+
+
+@pytest.mark.parametrize("series_count", [1, 2, 5, MAX_SERIES])
+@pytest.mark.parametrize("is_changing", [True, False])
+def test_a_batch_never_has_too_many_operations(series_count: int, is_changing: bool) -> None:
+    """Whatever becomes of the study and the series."""
+    values = text("00081030", "new") if is_changing else {}
+    instances = [new(f"1.{3 + n % series_count}", n, study=values, of_series=values) for n in range(300)]
+
+    for batch in planning.batches(instances):
+        seen = {f"s{uid[2:]}": dict(text("00081030", "old")) for uid in {each.series for each in batch}}
+        for level in (seen, dict.fromkeys(seen)):
+            made = plan(known(text("00081030", "old"), **level), *batch)
+            assert len(made.operations) <= MAX_OPERATIONS
+            assert len({operation.row for operation in made.operations}) == len(made.operations)
+
+
+def test_no_row_is_named_twice_in_a_transaction() -> None:
+    """Storage would refuse it."""
+    made = plan(
+        known(text("1", "old"), s3=text("1", "old")), new(study=text("1", "x"), of_series=text("1", "x"))
+    )
+    rows: list[str] = [operation.row for operation in made.operations]
+
+    assert len(rows) == len(set(rows))
+    assert all(isinstance(operation, Operation) for operation in made.operations)
