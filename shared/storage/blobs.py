@@ -10,7 +10,7 @@ import aiohttp
 from shared.errors import Unavailable
 from shared.storage.calls import current
 from shared.storage.listing import BlobEntry, parse_listing
-from shared.storage.wire import BROKEN, UNAVAILABLE, Reply, Request, StorageRefused, Wire
+from shared.storage.wire import BROKEN, UNAVAILABLE, NoAnswer, Reply, Request, StorageRefused, Wire
 
 __all__ = ["BlobConflict", "BlobEntry", "BlobExists", "BlobMissing", "Blobs", "Body"]
 
@@ -159,7 +159,7 @@ class Blobs:
                 except BROKEN as error:
                     broken += 1
                     if broken > READS_WITHOUT_PROGRESS:
-                        raise Unavailable(UNAVAILABLE) from error
+                        raise Unavailable(UNAVAILABLE) from NoAnswer(error)
 
     async def read_all(self, container: str, name: str, start: int = 0, length: int | None = None) -> bytes:
         """Read a range that fits in memory; raises as `read` does."""

@@ -139,6 +139,13 @@ class Busy(Exception):
         self.asked_to_wait = asked_to_wait
 
 
+class NoAnswer(Exception):
+    """Why a try failed, for the log: without the address in aiohttp's own text, which may hold a name."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(type(error).__name__)
+
+
 def find_code(body: bytes) -> str:
     """Find the service's error code in the JSON or XML of an answer."""
     found = _CODE.search(body)
@@ -326,7 +333,7 @@ async def persist(limits: Limits, attempt: Callable[[bool], Awaitable[T]]) -> T:
             asked_to_wait = error.asked_to_wait if isinstance(error, Busy) else 0.0
             delay = pick_delay(limits, number, asked_to_wait)
             if number >= limits.tries or time.monotonic() + delay > limit:
-                raise Unavailable(UNAVAILABLE) from error
+                raise Unavailable(UNAVAILABLE) from NoAnswer(error)
         await asyncio.sleep(delay)
         number += 1
 

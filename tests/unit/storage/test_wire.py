@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+import traceback
 from dataclasses import replace
 
 import pytest
@@ -196,3 +197,23 @@ def test_keys_do_not_show_in_logs() -> None:
     assert "Doe" not in repr(
         Request("table", "GET", "/t(PartitionKey='Doe')", (("$filter", "Doe"),), {}, (b"Doe",))
     )
+
+
+def test_the_log_of_a_failure_names_no_row() -> None:
+    """A row key may hold a patient's name; promise 6 keeps it out of what is logged."""
+    nowhere = "http://127.0.0.1:9/account"
+    wire = Wire(Connection(nowhere, nowhere, nowhere, account="account", key=b"key"), limits=Limits(tries=1))
+
+    async def ask() -> str:
+        try:
+            await Tables(wire).get("studiesByPatientName", "partition", "doe^jane|1")
+        except Unavailable as error:
+            return "".join(traceback.format_exception(error))
+        finally:
+            await wire.aclose()
+        return ""
+
+    logged = asyncio.run(ask())
+
+    assert "ClientConnectorError" in logged
+    assert "doe" not in logged
