@@ -83,6 +83,7 @@ def start_service(
     url = _wait_for_address(leash)
     if url is None:
         leash.stop()
+        leash.stdout.close()
         raise Failure(f"The service does not start; {log or 'the lines above'} may tell why.")
     printing = threading.Thread(target=_pass_on, args=(leash,), daemon=True)
     printing.start()

@@ -143,9 +143,9 @@ def test_an_odd_patient_id_passes(text: str) -> None:
 
 
 @pytest.mark.parametrize(("tag", "comma"), [("00080016", "0008,0016"), ("0020000D", "0020,000d")])
-@pytest.mark.parametrize("element", [None, {"vr": "LO", "Value": ["1.2"]}], ids=["UN", "LO"])
+@pytest.mark.parametrize("element", [None, {"vr": "LO", "Value": ["1.2"]}], ids=["unknown", "LO"])
 def test_a_uid_must_have_the_vr_of_one(tag: str, comma: str, element: JsonElement | None) -> None:
-    """Check 5; what was written as UN is not among the attributes."""
+    """Check 5; what could not be understood is not among the attributes."""
     refused = check(file_with(PATIENT, EXPLICIT, **{f"t{tag}": element}), V2)
 
     assert isinstance(refused, Refused)
