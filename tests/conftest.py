@@ -6,7 +6,6 @@ account. Tests of the shared service keep apart by data partition instead, which
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from pathlib import Path
 
 import httpx
 import pytest
@@ -66,10 +65,3 @@ def http() -> Iterator[httpx.Client]:
 def archive(service: Service, http: httpx.Client) -> Archive:
     """An empty archive: a data partition of the shared service that no other test uses."""
     return Archive.fresh(http, service.url)
-
-
-@pytest.fixture(scope="session")
-def shared_data() -> Path | None:
-    """The folder of real files beside the project, where there is one."""
-    folder = Path(__file__).resolve().parents[2] / "shared" / "data"
-    return folder if (folder / "manifest.json").is_file() else None

@@ -1,4 +1,4 @@
-"""One Azurite for all tests of storage, in memory, on free ports."""
+"""An account for the tests of storage, and emulators with options of their own."""
 
 import os
 import shutil
@@ -6,29 +6,23 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
-from shared.storage.connection import EMULATOR_ACCOUNT, EMULATOR_KEY, Connection, resolve
+from shared.storage.connection import Connection, resolve
 
 START_SECONDS = 60
 ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="session")
-def connection_string() -> Iterator[str]:
-    """How a client of any kind reaches the emulator."""
-    with running_azurite() as ports:
-        endpoints = "".join(
-            f"{service}Endpoint=http://127.0.0.1:{port}/{EMULATOR_ACCOUNT};"
-            for service, port in zip(("Blob", "Queue", "Table"), ports, strict=True)
-        )
-        account = f"AccountName={EMULATOR_ACCOUNT};AccountKey={EMULATOR_KEY};"
-        yield f"DefaultEndpointsProtocol=http;{account}{endpoints}"
+def connection_string(new_account: Callable[[], str]) -> str:
+    """How a client of any kind reaches an account of the session's emulator."""
+    return new_account()
 
 
 @pytest.fixture(scope="session")
