@@ -6,6 +6,7 @@ change blobs, the bytes themselves) is left out. A test compares the rows with t
 """
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
@@ -20,12 +21,17 @@ from shared.storage.planning import Known, plan_commit
 from shared.storage.rows import Location
 from shared.storage.storage import Storage, Times, open_storage
 from shared.storage.tables import MAX_OPERATIONS, Operation, upsert_replace
-from shared.storage.versions import next_version
 from shared.stow.checks import Passed
 from shared.stow.intake import Received
 from shared.stow.shelf import make_instance
 
-_WRITERS: Final = 6
+SECONDS_BETWEEN_STUDIES: Final = 150
+"""Some 600 studies a day."""
+
+_WRITERS: Final = 4
+_RANDOM_BITS: Final = 10
+"""Of a version, below its microseconds (`shared.storage.versions`)."""
+
 _PENDING: Final = "pending|"
 
 _Rows = dict[tuple[str, str], list[Operation]]
@@ -33,10 +39,14 @@ _Rows = dict[tuple[str, str], list[Operation]]
 
 
 async def write_archive(connection: str, files: Iterable[bytes]) -> None:
-    """Fill an empty archive with files, each the only instance of a study of its own."""
+    """Fill an empty archive with files, each the only instance of a study of its own.
+
+    They seem to have come in one after the other, as in a hospital, and not all within these minutes: what
+    was stored in one hour lies together, and the emulator slows down with the rows that do.
+    """
     storage = open_for_filling(connection)
     try:
-        await _write(storage, _rows(files))
+        await _write(storage, _rows(list(files)))
     finally:
         await storage.aclose()
 
@@ -47,23 +57,30 @@ def open_for_filling(connection: str) -> Storage:
     return open_storage(resolve("STORAGE", {"STORAGE": connection}), times)
 
 
-def _rows(files: Iterable[bytes]) -> _Rows:
+def _rows(files: Sequence[bytes]) -> _Rows:
     rows: _Rows = defaultdict(list)
-    for content in files:
-        for table, partition, operation in _rows_of(content):
+    first = time.time() - len(files) * SECONDS_BETWEEN_STUDIES
+    for number, content in enumerate(files):
+        arrived = version_at(first + number * SECONDS_BETWEEN_STUDIES)
+        for table, partition, operation in _rows_of(content, arrived):
             rows[table, partition].append(operation)
     return rows
 
 
-def _rows_of(content: bytes) -> Iterator[tuple[str, str, Operation]]:
+def version_at(seconds: float) -> int:
+    """The version that something stored then would have; the next few are free too."""
+    return int(seconds * 1_000_000) << _RANDOM_BITS
+
+
+def _rows_of(content: bytes, arrived: int) -> Iterator[tuple[str, str, Operation]]:
     reader = Part10Reader()
     reader.feed(content)
     file = reader.finish()
     key = keys.study_key(keys.DEFAULT_PARTITION, file.identity.study)
-    received = Received(file, Passed(None, ()), next_version(), content, None)
+    received = Received(file, Passed(None, ()), arrived, content, None)
     place = Location(_blob(key, received), 0, len(content))
     new = make_instance(received, place)
-    plan = plan_commit(key, Known(None, {new.series: None}), [new], next_version())
+    plan = plan_commit(key, Known(None, {new.series: None}), [new], arrived + 1)
     for operation in plan.operations:
         if not operation.row.startswith(_PENDING):
             yield keys.ARCHIVE, key.archive, operation

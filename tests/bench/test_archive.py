@@ -6,11 +6,12 @@ from pathlib import Path
 
 import httpx
 
-from bench.archive import open_for_filling, write_archive
+from bench.archive import open_for_filling, version_at, write_archive
 from bench.files import TINY, Place, make_file
 from local.dev.service import start_service
 from shared.storage import keys, terms
 from shared.storage.tables import Row, greater_or_equal
+from shared.storage.versions import made_at
 from tests.archive import Archive
 from tests.conftest import NewAccount
 
@@ -83,3 +84,9 @@ def versions(rows: list[tuple[str, Row]]) -> dict[int, str]:
         for name in ("created", "version")
         if table == keys.ARCHIVE and name in row.values
     }
+
+
+def test_a_version_of_a_moment_is_that_moments() -> None:
+    moment = 1_700_000_000.25
+
+    assert made_at(version_at(moment)).timestamp() == moment

@@ -50,6 +50,11 @@ class Told:
         """The client is told that it is gone."""
         self.gone |= self._within(partition, uids)
 
+    def forget(self, partition: str) -> None:
+        """Requests that met may have undone each other: what clients were told holds no longer."""
+        self.there = {address for address in self.there if address[0] != partition}
+        self.gone = {address for address in self.gone if address[0] != partition}
+
     def _within(self, partition: str, uids: tuple[str | None, ...]) -> set[Address]:
         start = (partition, *(uid for uid in uids if uid))
         return {address for address in self.sent if address[: len(start)] == start}
@@ -181,10 +186,10 @@ def _wrong_feed(snapshot: Snapshot) -> Iterator[str]:
     times = [row.values["time"] for row in rows]
     if times != sorted(times, key=str):
         yield "feed: time runs backwards"
-    once = Counter((row.values["change"], *_address(row)) for row in rows)
-    for (change, *address), times_entered in once.items():
+    once = Counter((_address(row), str(row.values["change"])) for row in rows)
+    for (address, change), times_entered in once.items():
         if times_entered > 1:
-            yield f"{address[0]}: change {change!r} of {address} is entered {times_entered} times"
+            yield f"{address[0]}: change {change} of {address} is entered {times_entered} times"
 
 
 def _wrong_history(snapshot: Snapshot) -> Iterator[str]:
@@ -195,9 +200,7 @@ def _wrong_history(snapshot: Snapshot) -> Iterator[str]:
             histories.setdefault(_address(row), []).append(row)
     there = _versions(snapshot)
     for address in histories.keys() | there.keys():
-        entries = [
-            (str(row.values["action"]), row.values["version"]) for row in histories.get(address, [])
-        ]
+        entries = [(str(row.values["action"]), row.values["version"]) for row in histories.get(address, [])]
         for number, (action, version) in enumerate(entries):
             if action != ("create", "delete")[number % 2]:
                 yield f"{address[0]}: the history of {address} is {entries}"

@@ -6,20 +6,33 @@ and one look at everything do for all runs of a kind, and what is found wrong st
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 from shared.changefeed.emit import LEASE_BLOB
 from shared.storage import keys
 from shared.storage.blobs import blob_path
 from shared.storage.storage import Storage
+from shared.storage.tables import merge
 from shared.storage.wire import Request
 from tests.faults import checker, reading
 from tests.faults.accounts import Account
 from tests.faults.checker import Told
-from tests.faults.driver import Delete, Emit, Failed, InTurn, Job, Step, Store, Sweep, Together
-from tests.faults.driver import Value, connect
+from tests.faults.driver import (
+    Delete,
+    Emit,
+    Failed,
+    InTurn,
+    Job,
+    Step,
+    Store,
+    Sweep,
+    Together,
+    Value,
+    connect,
+)
 from tests.faults.nursery import Child, Nursery
 from tests.faults.proxy import (
     Fault,
@@ -79,7 +92,13 @@ class Trouble:
 
 
 def _keeps_undone(number: int) -> Fault:
-    faults = (answered(503), answered(429, retry_after=0), cut_before, answered(500), answered(503, retry_after=1))
+    faults = (
+        answered(503),
+        answered(429, retry_after=0),
+        cut_before,
+        answered(500),
+        answered(503, retry_after=1),
+    )
     return faults[number % len(faults)]
 
 
@@ -129,10 +148,25 @@ class Trial:
 
     async def do(self, *steps: Step) -> list[Value]:
         """Do something undisturbed, in a process of its own."""
+        if not steps:
+            return []
         values = await self.nursery.run(Job(self.account.text, steps))
         assert not isinstance(values[-1], Failed), values[-1]
         note_end(self.told, InTurn(steps), values)
         return values
+
+    async def prepare(self, all_steps: Iterable[tuple[Step, ...]]) -> None:
+        """Do the same in many data partitions, several at a time."""
+        wanted = [InTurn(steps) for steps in all_steps if steps]
+        for start in range(0, len(wanted), PREPARED_AT_ONCE):
+            await self.do(Together(tuple(wanted[start : start + PREPARED_AT_ONCE])))
+
+    async def ask(self, step: Step) -> Value:
+        """Ask for something that may be refused."""
+        note_begin(self.told, step)
+        (value,) = await self.nursery.run(Job(self.account.text, (step,)))
+        note_end(self.told, step, value)
+        return value
 
     async def try_to(self, step: Step, proxy: Proxy, script: Callable[[Child], Script]) -> Value | None:
         """Do something while calls go wrong; None when the process died."""
@@ -160,6 +194,8 @@ class Trial:
     async def restart(self) -> None:
         """What happens after a crash: leases end, and the timer's function runs once."""
         await self.wait_for_lease()
+        async with opened(self.account) as storage:
+            await _let_grace_end(storage)
         await self.do(Sweep())
 
     async def problems(self) -> list[str]:
@@ -213,14 +249,8 @@ async def run_scenario(trial: Trial, scenario: Scenario, troubles: Sequence[Trou
     return len(runs)
 
 
-async def _prepare(trial: Trial, all_steps: Sequence[tuple[Step, ...]]) -> None:
-    for start in range(0, len(all_steps), PREPARED_AT_ONCE):
-        some = all_steps[start : start + PREPARED_AT_ONCE]
-        await trial.do(Together(tuple(InTurn(steps) for steps in some)))
-
-
 async def _run_all(trial: Trial, scenario: Scenario, runs: Sequence[Run]) -> list[str]:
-    await _prepare(trial, [steps for run in runs if (steps := scenario.before(run.name))])
+    await trial.prepare(scenario.before(run.name) for run in runs)
     left = iter(runs)
     lanes = [_run_some(trial, scenario, lane, left) for lane in trial.lanes]
     return [line for lines in await asyncio.gather(*lanes) for line in lines]
@@ -291,9 +321,15 @@ def note_end(told: Told, step: Step, value: Value) -> None:
             note_end(told, each, given)
 
 
+async def _let_grace_end(storage: Storage) -> None:
+    """Let the time come at which the sweep visits the studies that were changed."""
+    past = {"due": datetime.now(UTC) - timedelta(seconds=1)}
+    for row in (await read_snapshot(storage)).tables[keys.ACTIVE]:
+        await storage.tables.transact(keys.ACTIVE, row.partition, [merge(row.row, past)])
+
+
 async def end_lease(storage: Storage) -> None:
     """Let the time of a lease end that a crash has left."""
     headers = {"x-ms-lease-action": "break", "x-ms-lease-break-period": "0"}
     path = blob_path(keys.LOCKS, LEASE_BLOB)
     await storage.wire.send(Request("blob", "PUT", path, (("comp", "lease"),), headers))
-

@@ -58,9 +58,7 @@ class Store:
 
     async def run(self, storage: Storage) -> Value:
         outcomes = await store(storage, self.partition, Rules(None, is_v1=False), _parts(self.files))
-        return [
-            "stored" if isinstance(outcome, Stored) else outcome.reason.name for outcome in outcomes
-        ]
+        return ["stored" if isinstance(outcome, Stored) else outcome.reason.name for outcome in outcomes]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 LARGE_SIDE = 2_100
 """Rows and columns of an image that is too large to wait in memory."""
 
-OVERSIZE_CHARACTERS = 1_200_000
+OVERSIZE_CHARACTERS = 900_000
 """A text whose metadata, compressed, are too large for a row."""
 
 
@@ -67,4 +67,3 @@ def _text(tag: int, vr: str, text: str) -> bytes:
     encoded = text.encode()
     padding = b"\0" if vr == "UI" else b" "
     return explicit(tag, vr, encoded + padding * (len(encoded) % 2))
-

@@ -26,7 +26,9 @@ _OF_THE_CONNECTION: Final = frozenset(
 )
 _LEFT_TO_US: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
-# Signing needs no address, so the proxy's own requests are signed for whatever account a call names.
+ROUNDS_TO_ARRIVE: Final = 5
+"""Rounds of the loop in which a call that was sent, by whoever is dead now, comes to its handler."""
+
 _PAGE_SIZES: Final[dict[Service, str]] = {"table": "$top", "blob": "maxresults"}
 
 
@@ -77,9 +79,7 @@ class Call:
         headers = {name.lower(): value for name, value in self.request.headers.items()}
         connection = replace(self.proxy.target, account=path.split("/")[1])
         signed = {name: value for name, value in headers.items() if name != "host"}
-        headers["authorization"] = sign(
-            connection, self.service, self.request.method, (path, query), signed
-        )
+        headers["authorization"] = sign(connection, self.service, self.request.method, (path, query), signed)
         text = "&".join(f"{name}={quote(value, safe='')}" for name, value in query)
         return await self.proxy.ask(self, f"{path}?{text}", headers)
 
@@ -179,9 +179,7 @@ def short_pages(most: int) -> Fault:
         size = _PAGE_SIZES.get(call.service, "")
         if call.request.method != "GET" or size not in dict(call.query):
             return await passed(call)
-        query = [
-            (name, str(min(int(value), most)) if name == size else value) for name, value in call.query
-        ]
+        query = [(name, str(min(int(value), most)) if name == size else value) for name, value in call.query]
         return (await call.forward_as(query)).response()
 
     return fault
@@ -228,6 +226,7 @@ class Proxy:
 
     ports: dict[Service, int] = field(default_factory=dict)
     _under_way: int = 0
+    _quiet: asyncio.Event = field(default_factory=asyncio.Event)
     _runners: list[web.ServerRunner] = field(default_factory=list)
     _session: aiohttp.ClientSession | None = None
 
@@ -237,6 +236,7 @@ class Proxy:
             skip_auto_headers=_LEFT_TO_US,
             connector=aiohttp.TCPConnector(limit=0),
         )
+        self._quiet.set()
         for service in SERVICES:
             await self._serve(service)
         return self
@@ -256,8 +256,9 @@ class Proxy:
 
     async def quiet(self) -> None:
         """Wait until no call is on its way any more."""
-        while self._under_way:
-            await asyncio.sleep(0.001)
+        for _ in range(ROUNDS_TO_ARRIVE):
+            await asyncio.sleep(0)
+        await self._quiet.wait()
 
     async def ask(self, call: Call, path: str, headers: dict[str, str]) -> Answer:
         """Pass a call on to the emulator."""
@@ -282,10 +283,13 @@ class Proxy:
 
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
             self._under_way += 1
+            self._quiet.clear()
             try:
                 return await self._spoil(name, request)
             finally:
                 self._under_way -= 1
+                if not self._under_way:
+                    self._quiet.set()
 
         runner = web.ServerRunner(web.Server(handle, access_log=None), shutdown_timeout=0.1)
         await runner.setup()

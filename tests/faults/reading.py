@@ -46,17 +46,13 @@ async def _look(storage: Storage, partition: str, told: Told) -> list[str]:
         lines += [f"{partition}: {address} is not found by {route}" for address in there - found]
         lines += [f"{partition}: {address} is deleted and found by {route}" for address in gone & found]
     for address in there | gone:
-        is_right = await _retrieve(storage, address) in (
-            told.sent[address] if address in there else [None]
-        )
+        is_right = await _retrieve(storage, address) in (told.sent[address] if address in there else [None])
         if not is_right:
             lines.append(f"{partition}: {address} is not retrieved as was told")
     return lines
 
 
-async def _listings(
-    storage: Storage, partition: str, addresses: set[Address]
-) -> Mapping[str, set[Address]]:
+async def _listings(storage: Storage, partition: str, addresses: set[Address]) -> Mapping[str, set[Address]]:
     """The instances found by each way of searching."""
     found: dict[str, set[Address]] = {}
     for query in _OF_ALL:
@@ -77,9 +73,7 @@ async def _listings(
     return {**found, **named, "SeriesInstanceUID": by_series, "SOPInstanceUID": by_uid}
 
 
-async def _instances(
-    storage: Storage, partition: str, query: str, study: str | None = None
-) -> set[Address]:
+async def _instances(storage: Storage, partition: str, query: str, study: str | None = None) -> set[Address]:
     resource = Resource(partition, SearchLevel.INSTANCE, study)
     request = parse_search(f"{query}&limit=5000", parse_tag)
     found = await search(storage, resource, request, LINKS, is_v1=False)

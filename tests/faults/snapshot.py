@@ -59,9 +59,7 @@ async def read_snapshot(storage: Storage) -> Snapshot:
     """Read all of an account."""
     tables = await asyncio.gather(*(_rows(storage, table) for table in TABLES))
     blobs = await asyncio.gather(*(_blobs(storage, container) for container in CONTAINERS))
-    return Snapshot(
-        dict(zip(TABLES, tables, strict=True)), dict(zip(CONTAINERS, blobs, strict=True))
-    )
+    return Snapshot(dict(zip(TABLES, tables, strict=True)), dict(zip(CONTAINERS, blobs, strict=True)))
 
 
 async def _rows(storage: Storage, table: str) -> list[Row]:

@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from shared.storage import keys, terms
 from shared.storage.storage import Storage
-from shared.storage.tables import delete, insert, merge
+from shared.storage.tables import Value, delete, insert, merge
 from tests.faults import checker, reading
 from tests.faults.accounts import Account
 from tests.faults.crashing import Trial, begin_trial, opened
@@ -45,7 +45,7 @@ def _archive_without(row_key: str) -> Damage:
 
 def _archive_with(row_key: str) -> Damage:
     async def damage(storage: Storage, snapshot: Snapshot) -> None:
-        values = {"action": "create", "changes0": "[]", "due": "", "revision": 1, "values": "{}"}
+        values: dict[str, Value] = {"action": "create", "changes0": "[]", "revision": 1, "values": "{}"}
         partition = snapshot.studies[0].key.archive
         await storage.tables.transact(keys.ARCHIVE, partition, [insert(row_key, values)])
 
@@ -66,9 +66,7 @@ def _with_feed_row(**changed: str | int) -> Damage:
     async def damage(storage: Storage, snapshot: Snapshot) -> None:
         last = max((row for row in snapshot.tables[keys.FEED] if row.row != "head"), key=lambda row: row.row)
         number = f"{int(last.row) + 1:020d}"
-        await storage.tables.transact(
-            keys.FEED, last.partition, [insert(number, {**last.values, **changed})]
-        )
+        await storage.tables.transact(keys.FEED, last.partition, [insert(number, {**last.values, **changed})])
 
     return damage
 
@@ -93,12 +91,10 @@ async def _age(storage: Storage, snapshot: Snapshot) -> None:
 
 
 async def _turn_back_time(storage: Storage, snapshot: Snapshot) -> None:
-    rows = sorted(snapshot.tables[keys.FEED], key=lambda row: row.row)
-    early = replace(rows[0]).values["time"]
-    assert not isinstance(early, str)
-    await storage.tables.transact(
-        keys.FEED, rows[0].partition, [merge(rows[0].row, {"time": rows[1].values["time"]})]
-    )
+    """The first entry is said to be later than those after it."""
+    first = min(snapshot.tables[keys.FEED], key=lambda row: row.row)
+    late = {"time": datetime.now(UTC) + timedelta(hours=1)}
+    await storage.tables.transact(keys.FEED, first.partition, [merge(first.row, late)])
 
 
 DAMAGES: dict[str, tuple[Damage, str]] = {
@@ -119,6 +115,7 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     "a search row out of date": (_age, "out of date"),
     "a gap in the feed": (_without(keys.FEED, 1), "sequences are"),
     "the first entry lost": (_without(keys.FEED, 0), "sequences are"),
+    "time runs backwards": (_turn_back_time, "time runs backwards"),
     "an entry twice": (_with_feed_row(), "entered 2 times"),
     "a change entered twice": (_with_feed_row(change=1), "the history of"),
     "an entry of nothing": (_with_feed_row(instance="9.9", change=1, action="create"), "the feed says"),

@@ -21,9 +21,7 @@ OVERSIZE = File(STUDY, HEAD.series, "1.2.3.1.4", is_oversize=True, variant=4)
 SCENARIOS = {
     "a new study": Scenario(act=lambda at: Store(at, (HEAD,))),
     "a pack of three in two series": Scenario(act=lambda at: Store(at, (HEAD, NECK, MOVED))),
-    "a large instance": Scenario(
-        before=lambda at: (Store(at, (HEAD,)),), act=lambda at: Store(at, (LARGE,))
-    ),
+    "a large instance": Scenario(before=lambda at: (Store(at, (HEAD,)),), act=lambda at: Store(at, (LARGE,))),
     "metadata too large for a row": Scenario(
         before=lambda at: (Store(at, (HEAD,)),), act=lambda at: Store(at, (OVERSIZE, NECK))
     ),
@@ -33,9 +31,7 @@ SCENARIOS = {
     "a known study that stays": Scenario(
         before=lambda at: (Store(at, (HEAD,)),), act=lambda at: Store(at, (NECK,))
     ),
-    "a duplicate": Scenario(
-        before=lambda at: (Store(at, (HEAD,)),), act=lambda at: Store(at, (HEAD, NECK))
-    ),
+    "a duplicate": Scenario(before=lambda at: (Store(at, (HEAD,)),), act=lambda at: Store(at, (HEAD, NECK))),
     "an instance deleted": Scenario(
         before=lambda at: (Store(at, (HEAD, NECK)),),
         act=lambda at: Delete(at, STUDY, HEAD.series, HEAD.instance),
@@ -76,7 +72,7 @@ EMISSION = Scenario(
 SWEEP = Scenario(
     before=lambda at: (Store(at, (HEAD,)), Delete(at, STUDY)),
     act=lambda _at: Sweep(),
-    every=2,
+    every=3,
     is_of_all=True,
 )
 

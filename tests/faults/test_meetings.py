@@ -1,0 +1,105 @@
+"""Promises 1 to 3 hold however two changes of one study come between each other's steps."""
+
+import asyncio
+
+import pytest
+
+from tests.faults.accounts import Account
+from tests.faults.crashing import begin_trial
+from tests.faults.driver import Delete, Emit, Purge, Store, Sweep
+from tests.faults.files import File
+from tests.faults.meeting import Meeting, meet_everywhere
+from tests.faults.nursery import Nursery
+
+STUDY = "1.2.3"
+HEAD = File(STUDY, "1.2.3.1", "1.2.3.1.1")
+NECK = File(STUDY, "1.2.3.1", "1.2.3.1.2", variant=1)
+MOVED = File(STUDY, "1.2.3.2", "1.2.3.2.1", modality="MR", patient="P-2", description="NECK", variant=2)
+AGAIN = File(STUDY, "1.2.3.1", "1.2.3.1.1", patient="P-3", variant=3)
+OTHER = File(STUDY, "1.2.3.3", "1.2.3.3.1", modality="US", patient="P-4", variant=4)
+
+MEETINGS = {
+    "a store makes a study, another too": Meeting(
+        held=lambda at: Store(at, (HEAD,)), other=lambda at: (Store(at, (MOVED,)),)
+    ),
+    "two stores change a study": Meeting(
+        before=lambda at: (Store(at, (HEAD,)),),
+        held=lambda at: Store(at, (MOVED,)),
+        other=lambda at: (Store(at, (OTHER,)),),
+    ),
+    "two stores of one instance": Meeting(
+        held=lambda at: Store(at, (HEAD,)), other=lambda at: (Store(at, (AGAIN,)),)
+    ),
+    "a store into a study that is deleted": Meeting(
+        before=lambda at: (Store(at, (HEAD,)),),
+        held=lambda at: Store(at, (NECK, MOVED)),
+        other=lambda at: (Delete(at, STUDY), Emit()),
+        may_lose=True,
+    ),
+    "a store into a study that is deleted and stored again": Meeting(
+        before=lambda at: (Store(at, (HEAD,)),),
+        held=lambda at: Store(at, (NECK,)),
+        other=lambda at: (Delete(at, STUDY), Store(at, (AGAIN,))),
+        may_lose=True,
+    ),
+    "an instance deleted while it is stored again": Meeting(
+        before=lambda at: (Store(at, (HEAD,)),),
+        held=lambda at: Delete(at, STUDY, HEAD.series, HEAD.instance),
+        other=lambda at: (Store(at, (AGAIN, NECK)),),
+        may_lose=True,
+    ),
+    "a study deleted while it grows": Meeting(
+        before=lambda at: (Store(at, (HEAD, MOVED)),),
+        held=lambda at: Delete(at, STUDY),
+        other=lambda at: (Store(at, (NECK,)), Store(at, (OTHER,))),
+        may_lose=True,
+    ),
+    "two deletions": Meeting(
+        before=lambda at: (Store(at, (HEAD, MOVED)),),
+        held=lambda at: Delete(at, STUDY, HEAD.series),
+        other=lambda at: (Delete(at, STUDY),),
+    ),
+    "a pack written anew while another of it is deleted": Meeting(
+        before=lambda at: (
+            Store(at, (HEAD, NECK, MOVED)),
+            Delete(at, STUDY, NECK.series, NECK.instance),
+            Emit(),
+        ),
+        held=lambda at: Purge(at, STUDY),
+        other=lambda at: (Delete(at, STUDY, MOVED.series), Emit(), Purge(at, STUDY)),
+    ),
+    "a purge while the instance is stored again": Meeting(
+        before=lambda at: (Store(at, (HEAD, NECK)), Delete(at, STUDY), Emit()),
+        held=lambda at: Purge(at, STUDY),
+        other=lambda at: (Store(at, (AGAIN,)),),
+    ),
+    "a sweep while the study is deleted": Meeting(
+        before=lambda at: (Store(at, (HEAD, MOVED)),),
+        held=lambda _at: Sweep(),
+        every=4,
+        other=lambda at: (Delete(at, STUDY),),
+        is_of_all=True,
+    ),
+    "a sweep while a store changes the study": Meeting(
+        before=lambda at: (Store(at, (HEAD,)),),
+        held=lambda _at: Sweep(),
+        every=4,
+        other=lambda at: (Store(at, (MOVED,)),),
+        is_of_all=True,
+    ),
+    "two writers of the change feed": Meeting(
+        before=lambda at: (Store(at, (HEAD,)), Store(at, (MOVED,))),
+        held=lambda _at: Emit(),
+        other=lambda at: (Delete(at, STUDY, HEAD.series), Store(at, (OTHER,)), Emit()),
+        is_of_all=True,
+    ),
+}
+
+
+@pytest.mark.parametrize("meeting", MEETINGS.values(), ids=MEETINGS.keys())
+def test_whoever_comes_between_all_agrees(meeting: Meeting, account: Account, nursery: Nursery) -> None:
+    async def whole() -> None:
+        async with begin_trial(account, nursery) as trial:
+            await meet_everywhere(trial, meeting)
+
+    asyncio.run(whole())
