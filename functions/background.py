@@ -13,6 +13,7 @@ from shared.storage.keys import StudyKey
 from shared.upkeep.purge import purge
 from shared.upkeep.sweep import Mended, visit_due
 
+GATHER_SECONDS = 0.2
 EVERY_FIVE_MINUTES = "0 */5 * * * *"
 
 blueprint = func.Blueprint()
@@ -28,7 +29,8 @@ log = logging.getLogger("dicomweb")
 )
 async def emit_changes(blob: func.InputStream) -> None:
     """A change was committed: enter all that are waiting into the change feed."""
-    made = await emit(service().storage, (blob.name or "").partition("/")[2])
+    name = (blob.name or "").partition("/")[2]
+    made = await emit(service().storage, name, gather_seconds=GATHER_SECONDS)
     if made:
         log.info("function=emit_changes entries=%d", made)
 

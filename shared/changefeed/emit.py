@@ -39,12 +39,13 @@ PAUSE_SECONDS = 0.2
 log = logging.getLogger(__name__)
 
 
-async def emit(storage: Storage, blob: str | None = None) -> int:
+async def emit(storage: Storage, blob: str | None = None, *, gather_seconds: float = 0) -> int:
     """Enter every change that a blob in container `changes` names.
 
     Args:
         storage: The storage account.
         blob: The one that woke us. If it was dealt with meanwhile, there is nothing to do.
+        gather_seconds: How long to let more changes come, which are entered together at less cost.
 
     Returns:
         The number of entries made.
@@ -55,6 +56,7 @@ async def emit(storage: Storage, blob: str | None = None) -> int:
     async with storage.memory.emitting:
         if blob is not None and storage.memory.emitted.get(blob):
             return 0
+        await asyncio.sleep(gather_seconds)
         made = 0
         async with _lease(storage):
             while names := await _oldest_blobs(storage):
