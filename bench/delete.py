@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
-from bench.files import SMALL, Place, make_file
+from bench.files import ELSEWHERE, SMALL, Place, make_file
 from bench.load import Answer, Server, Work, drive
 from bench.raw import Raw
 from bench.stage import OWN, Case, Stage
@@ -24,11 +24,13 @@ async def cases(stage: Stage) -> list[Case]:
 async def _studies(stage: Stage, server: Server, count: int) -> list[Work]:
     run = next(stage.runs)
     stores = [
-        server.store([make_file(Place(run, study, 0, number), SMALL) for number in range(INSTANCES)])
+        server.store(
+            [make_file(Place(run, ELSEWHERE + study, 0, number), SMALL) for number in range(INSTANCES)]
+        )
         for study in range(count)
     ]
     await drive(stores, _FILLING_CALLERS)
-    return [server.delete(f"studies/{Place(run, study).study_uid}") for study in range(count)]
+    return [server.delete(f"studies/{Place(run, ELSEWHERE + study).study_uid}") for study in range(count)]
 
 
 async def _raw(stage: Stage, count: int) -> list[Work]:

@@ -19,10 +19,13 @@ ENHANCED_CT: Final = "1.2.840.10008.5.1.4.1.1.2.1"
 
 MODALITIES: Final = ("CT", "MR", "US", "CR")
 STUDIES_A_DAY: Final = 10
+ELSEWHERE: Final = 1_000_000
+"""Studies that are not of the archive that is searched count from here, so that no search finds them."""
+
 FIRST_DAY: Final = date(2001, 1, 1)
 
-_FAMILY_BEGINS: Final = ("Ander", "Berg", "Carl", "Dahl", "Eng", "Fors", "Grön", "Holm", "Iver", "Jans")
-_FAMILY_ENDS: Final = ("berg", "dal", "feldt", "gren", "kvist", "lund", "man", "qvist", "sson", "ström")
+_FAMILY_BEGINS: Final = ("Ander", "Berg", "Carl", "Dahl", "Eng", "Fors", "Gron", "Holm", "Iver", "Jans")
+_FAMILY_ENDS: Final = ("berg", "dal", "feldt", "gren", "kvist", "lund", "man", "qvist", "sson", "strom")
 _GIVEN_BEGINS: Final = ("Al", "Be", "Ce", "Da", "El", "Fa", "Ge", "Ha", "Il", "Jo")
 _GIVEN_ENDS: Final = ("bert", "da", "fan", "gar", "ka", "lin", "mar", "na", "rik", "vid")
 _FAMILIES: Final = tuple(f"{begin}{end}" for begin in _FAMILY_BEGINS for end in _FAMILY_ENDS)
@@ -102,8 +105,9 @@ def accession(study: int) -> str:
 
 def patient_name(study: int) -> str:
     """Patient's Name of a study; the first ten thousand studies have ten thousand names."""
-    family, given = divmod(study % (len(_FAMILIES) * len(_GIVEN)), len(_GIVEN))
-    return f"{_FAMILIES[family]}^{_GIVEN[given]}"
+    round_, place = divmod(study, len(_FAMILIES) * len(_GIVEN))
+    family, given = divmod(place, len(_GIVEN))
+    return f"{_FAMILIES[family]}^{_GIVEN[given]}{round_ or ''}"
 
 
 def study_day(study: int) -> date:
@@ -279,7 +283,7 @@ _TEXTS: Final = (
     (0x00081048, "PN", "Physician^Record"),
     (0x00081050, "PN", "Physician^Performing"),
     (0x00081060, "PN", "Physician^Reading"),
-    (0x00081070, "PN", "Operator^One"),
+    (0x00081070, "PN", "Operatör^One"),
     (0x00081080, "LO", "Follow-up"),
     (0x00082111, "ST", "Derived from raw data"),
     (0x00090010, "LO", "EXAMPLE PRIVATE"),

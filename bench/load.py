@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import aiohttp
+from yarl import URL
 
 
 class WrongAnswer(Exception):
@@ -25,6 +26,9 @@ class Answer:
 
     request: str = ""
     """The server's own id of the request, by which its log line is found."""
+
+    body: bytes = b""
+    """What came back, kept only for a server that `keeps`."""
 
 
 Work = Callable[[], Awaitable[Answer]]
@@ -79,6 +83,8 @@ class Server:
     """Address of its DICOMweb root, without a slash at its end."""
 
     http: aiohttp.ClientSession
+    keeps: bool = False
+    """Whether the bodies of answers are kept, to look at them; measuring does not."""
 
     def get(self, path: str, accept: str) -> Work:
         """Retrieve or search."""
@@ -101,9 +107,9 @@ class Server:
         self, method: str, path: str, headers: dict[str, str], body: bytes | None = None
     ) -> Answer:
         try:
-            async with self.http.request(
-                method, f"{self.root}/{path}", headers=headers, data=body
-            ) as response:
+            # Encoded by us: Orthanc 1.10 does not decode what the client library would encode, such as `^`.
+            url = URL(f"{self.root}/{path}", encoded=True)
+            async with self.http.request(method, url, headers=headers, data=body) as response:
                 return await self._read(method, response)
         except aiohttp.ClientError as error:
             raise WrongAnswer(f"{self.root} did not answer {method}: {type(error).__name__}.") from error
@@ -111,13 +117,16 @@ class Server:
     async def _read(self, method: str, response: aiohttp.ClientResponse) -> Answer:
         size = 0
         first: float | None = None
+        kept = bytearray()
         async for piece in response.content.iter_any():
             if first is None:
                 first = time.perf_counter()
             size += len(piece)
+            if self.keeps:
+                kept += piece
         if response.status not in (200, 204):
             raise WrongAnswer(f"{self.root} answered {response.status} to {method}.")
-        return Answer(size, first, response.headers.get("x-ms-request-id", ""))
+        return Answer(size, first, response.headers.get("x-ms-request-id", ""), bytes(kept))
 
 
 _BOUNDARY = "5f1c3b2d9a7e4c60b8d1e0f2a3c4b5d6"
@@ -137,7 +146,8 @@ def open_http() -> aiohttp.ClientSession:
         # Orthanc closes a connection that was idle for a second, and a POST on it would fail.
         connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=0.5),
         timeout=aiohttp.ClientTimeout(total=None, sock_read=300),
-        auto_decompress=False,
+        # Left out, or a server that compresses would be measured at that: Orthanc does, pixels too.
+        skip_auto_headers=("Accept-Encoding",),
         cookie_jar=aiohttp.DummyCookieJar(),
         read_bufsize=1 << 18,
     )

@@ -4,13 +4,14 @@ import asyncio
 import gc
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import fmean, median
 from typing import Final
 
-from bench.load import Round, Sample, Work, WrongAnswer, drive
+from bench.load import Round, Sample, Server, Work, WrongAnswer, drive
 from bench.process import Asked, ServiceLog, processor_seconds
 from bench.stage import Case, Stage
+from local.dev.steps import say
 
 OURS: Final = "ours"
 RAW: Final = "raw"
@@ -18,6 +19,9 @@ PEER: Final = "peer"
 
 MAX_REQUESTS: Final = 3_000
 """Of one side in one round."""
+
+CHECKED: Final = 3
+"""Answers looked at before a server is measured."""
 
 SETTLE_SECONDS: Final = 120
 _CHANGES: Final = "changes"
@@ -80,12 +84,15 @@ async def measure(stage: Stage, case: Case, service: Watched) -> Line:
     peer = stage.peer
     if peer is not None:
         sides[PEER] = _Side(lambda count: case.dicomweb(peer, count))
+    servers = {OURS: stage.ours, PEER: peer}
     for name in list(sides):
         try:
+            await check(case, servers.get(name))
             await _calibrate(stage, case, sides[name])
-        except WrongAnswer:
+        except WrongAnswer as error:
             if name != PEER:
                 raise
+            say(f"  {case.name}: no figures of the peer: {error}")
             del sides[name]
         await _settle(stage)
     seconds = 0.0
@@ -96,6 +103,16 @@ async def measure(stage: Stage, case: Case, service: Watched) -> Line:
                 await _settle(stage)
                 seconds += processor_seconds(service.pid) - before
     return await _line(case, sides, seconds, service.log)
+
+
+async def check(case: Case, server: Server | None) -> None:
+    """Look at a few answers. A server that answers something else is fast or slow at something else."""
+    if server is None or case.is_right is None:
+        return
+    works = await case.dicomweb(replace(server, keeps=True), CHECKED)
+    for number, work in enumerate(works):
+        if not case.is_right(number, (await work()).body):
+            raise WrongAnswer(f"{server.root} answered something else than was asked for.")
 
 
 async def _calibrate(stage: Stage, case: Case, side: _Side) -> None:

@@ -1,16 +1,16 @@
 """Measures searching an archive of a given size, against one bare query for as many rows of a table."""
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from itertools import islice
 from typing import Final
-from urllib.parse import quote
 
 from bench import archive
 from bench.files import (
-    MODALITIES,
+    ELSEWHERE,
     SMALL,
     STUDIES_A_DAY,
     TINY,
@@ -23,7 +23,7 @@ from bench.files import (
     study_day,
 )
 from bench.load import Answer, Server, Work, drive
-from bench.raw import Raw
+from bench.raw import Raw, RawFailed
 from bench.stage import JSON, Case, Stage
 from shared.dicom.tags import SearchLevel, parse_tag
 from shared.qido.match import make_matches
@@ -50,8 +50,8 @@ class Ask:
     query: Callable[[int], str]
     """Makes the query that finds a given study, among others."""
 
-    results: int
-    """How many studies it finds at the most."""
+    results: Callable[[int], int]
+    """How many studies that query finds."""
 
     callers: tuple[int, ...] = (1,)
 
@@ -61,21 +61,26 @@ def _week(study: int) -> str:
     return f"StudyDate={first:%Y%m%d}-{first + timedelta(days=WEEK - 1):%Y%m%d}"
 
 
+def _studies_of_week(study: int) -> range:
+    first = study // STUDIES_A_DAY * STUDIES_A_DAY
+    return range(first, first + WEEK * STUDIES_A_DAY)
+
+
 _COUNTS: Final = "&".join(
     f"includefield={keyword}"
     for keyword in ("NumberOfStudyRelatedSeries", "NumberOfStudyRelatedInstances", "ModalitiesInStudy")
 )
 
 ASKS: Final = (
-    Ask("list of 25", lambda _: "limit=25", 25, (1, 8)),
-    Ask("list of 100", lambda _: "limit=100", 100),
-    Ask("list of 25 with counts and modalities", lambda _: f"limit=25&{_COUNTS}", 25),
-    Ask("patient id", lambda study: f"PatientID={patient_id(study)}", 1, (1, 8)),
-    Ask("accession number", lambda study: f"AccessionNumber={accession(study)}", 1),
-    Ask("name, exact", lambda study: f"PatientName={quote(patient_name(study))}", 1),
-    Ask("dates of 7 days", _week, WEEK * STUDIES_A_DAY),
+    Ask("list of 25", lambda _: "limit=25", lambda _: 25, (1, 8)),
+    Ask("list of 100", lambda _: "limit=100", lambda _: 100),
+    Ask("list of 25 with counts and modalities", lambda _: f"limit=25&{_COUNTS}", lambda _: 25),
+    Ask("patient id", lambda study: f"PatientID={patient_id(study)}", lambda _: 1, (1, 8)),
+    Ask("accession number", lambda study: f"AccessionNumber={accession(study)}", lambda _: 1),
+    Ask("name, exact", lambda study: f"PatientName={patient_name(study)}", lambda _: 1),
+    Ask("dates of 7 days", _week, lambda _: WEEK * STUDIES_A_DAY),
     Ask("dates of 7 days, with modality", lambda study: f"{_week(study)}&ModalitiesInStudy={modality(study)}",
-        WEEK * STUDIES_A_DAY // len(MODALITIES)),
+        lambda study: sum(modality(each) == modality(study) for each in _studies_of_week(study))),
 )  # fmt: skip
 
 
@@ -96,11 +101,11 @@ async def cases(stage: Stage, sizes: tuple[int, int], run: int) -> list[Case]:
     large = next(stage.runs)
     await stage.store_everywhere(
         [
-            [make_file(Place(large, 0, series, number), SMALL) for number in range(INSTANCES)]
+            [make_file(Place(large, ELSEWHERE, series, number), SMALL) for number in range(INSTANCES)]
             for series in range(SERIES)
         ]
     )
-    return [*_studies(stage, wanted), *_within(stage, Place(large, 0), wanted)]
+    return [*_studies(stage, wanted), *_within(stage, Place(large, ELSEWHERE), wanted)]
 
 
 async def _store_into(server: Server, files: Iterator[bytes]) -> None:
@@ -117,7 +122,16 @@ def _studies(stage: Stage, size: int) -> Iterator[Case]:
                 callers,
                 partial(_web, ask, size),
                 partial(_raw, stage.raw, ask, size),
+                is_right=partial(_finds, ask, size),
             )
+
+
+def _finds(ask: Ask, size: int, number: int, body: bytes) -> bool:
+    return len(json.loads(body)) == ask.results(_asked(size, number))
+
+
+def _finds_so_many(results: int, _number: int, body: bytes) -> bool:
+    return len(json.loads(body)) == results
 
 
 def _within(stage: Stage, place: Place, size: int) -> Iterator[Case]:
@@ -125,13 +139,23 @@ def _within(stage: Stage, place: Place, size: int) -> Iterator[Case]:
     series = between(partition, *keys.rows_of("series"))
     instances = between(partition, *keys.instance_rows(place.series_uid))
     columns = ",".join(("PartitionKey", "RowKey", *SEARCHED))
-    of_series = partial(_query, stage.raw, keys.ARCHIVE, series, 1000)
-    of_instances = partial(_query, stage.raw, keys.ARCHIVE, instances, 1000, columns)
+    of_series = partial(_query, stage.raw, keys.ARCHIVE, series, SERIES)
+    of_instances = partial(_query, stage.raw, keys.ARCHIVE, instances, INSTANCES, columns)
     study = f"studies/{place.study_uid}"
-    yield Case(f"search {size:,} studies: {SERIES} series of a study", 1, partial(_same, f"{study}/series"),
-               partial(_again, of_series))  # fmt: skip
-    yield Case(f"search {size:,} studies: {INSTANCES} instances of a series", 1,
-               partial(_same, f"{place.series_path}/instances"), partial(_again, of_instances))  # fmt: skip
+    yield Case(
+        f"search {size:,} studies: {SERIES} series of a study",
+        1,
+        partial(_same, f"{study}/series"),
+        partial(_again, of_series),
+        is_right=partial(_finds_so_many, SERIES),
+    )
+    yield Case(
+        f"search {size:,} studies: {INSTANCES} instances of a series",
+        1,
+        partial(_same, f"{place.series_path}/instances"),
+        partial(_again, of_instances),
+        is_right=partial(_finds_so_many, INSTANCES),
+    )
 
 
 def _asked(size: int, number: int) -> int:
@@ -151,10 +175,11 @@ async def _raw(raw: Raw, ask: Ask, size: int, count: int) -> list[Work]:
     """The query with which the service begins, for as many rows as it answers with."""
     works: list[Work] = []
     for number in range(count):
-        request = parse_search(ask.query(_asked(size, number)), parse_tag)
+        study = _asked(size, number)
+        request = parse_search(ask.query(study), parse_tag)
         matches = make_matches(request.filters, tuple(SearchLevel)[:1])
         (scan,) = make_plan(keys.DEFAULT_PARTITION.lower(), SearchLevel.STUDY, matches).scans
-        works.append(partial(_query, raw, scan.table, scan.filter, ask.results))
+        works.append(partial(_query, raw, scan.table, scan.filter, ask.results(study)))
     return works
 
 
@@ -163,4 +188,7 @@ async def _again(work: Work, count: int) -> list[Work]:
 
 
 async def _query(raw: Raw, table: str, condition: str, top: int, select: str = "") -> Answer:
-    return Answer(len(await raw.query(table, condition, top, select)))
+    found = await raw.query(table, condition, top, select)
+    if found.count(b'"RowKey":') != top:
+        raise RawFailed("A query did not find the rows that the service answers with.")
+    return Answer(len(found))

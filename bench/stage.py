@@ -78,3 +78,6 @@ class Case:
 
     items: int = 1
     """Instances in one request, where instances are what counts."""
+
+    is_right: Callable[[int, bytes], bool] | None = None
+    """Whether the answer to the request of that number is what it should be. None: its status says it all."""

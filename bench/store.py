@@ -1,11 +1,12 @@
 """Measures storing: one blob and the rows of its instances, against what the service makes of it."""
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from bench.files import CT, SMALL, Place, Shape, make_file
+from bench.files import CT, ELSEWHERE, SMALL, Place, Shape, make_file
 from bench.load import Answer, Server, Work, drive
 from bench.raw import Raw
 from bench.stage import OWN, Case, Stage
@@ -45,8 +46,14 @@ def _cases(stage: Stage) -> Iterator[Case]:
                     callers,
                     partial(_into_known if known else _into_new, stage, load),
                     partial(_raw, stage, load, known),
-                    load.files,
+                    items=load.files,
+                    is_right=partial(_are_stored, load.files),
                 )
+
+
+def _are_stored(files: int, _number: int, body: bytes) -> bool:
+    answer = json.loads(body)
+    return "00081198" not in answer and len(answer["00081199"]["Value"]) == files
 
 
 async def _into_new(stage: Stage, load: Load, server: Server, count: int) -> list[Work]:
@@ -58,7 +65,7 @@ async def _into_known(stage: Stage, load: Load, server: Server, count: int) -> l
     """The studies exist before, and each takes a few of the requests in turn."""
     run = next(stage.runs)
     studies = count // _REQUESTS_OF_A_STUDY + 1
-    firsts = [server.store([make_file(Place(run, study), SMALL)]) for study in range(studies)]
+    firsts = [server.store([make_file(Place(run, ELSEWHERE + study), SMALL)]) for study in range(studies)]
     await drive(firsts, _FILLING_CALLERS)
     first = 1
     works = []
@@ -70,7 +77,10 @@ async def _into_known(stage: Stage, load: Load, server: Server, count: int) -> l
 
 
 def _files(load: Load, run: int, study: int, first: int) -> list[bytes]:
-    return [make_file(Place(run, study, 0, first + number), load.shape) for number in range(load.files)]
+    return [
+        make_file(Place(run, ELSEWHERE + study, 0, first + number), load.shape)
+        for number in range(load.files)
+    ]
 
 
 async def _raw(stage: Stage, load: Load, known: bool, count: int) -> list[Work]:

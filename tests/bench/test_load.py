@@ -3,8 +3,12 @@
 import asyncio
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
-from bench.load import Answer, Server, WrongAnswer, drive, open_http
+from bench.load import Answer, Server, Work, WrongAnswer, drive, open_http
+from bench.measure import check
+from bench.stage import Case
 
 
 def test_all_work_is_done_and_never_more_at_once_than_there_are_callers() -> None:
@@ -47,3 +51,53 @@ def test_a_server_that_is_not_there_is_a_wrong_answer() -> None:
 
     with pytest.raises(WrongAnswer, match="did not answer GET"):
         asyncio.run(ask())
+
+
+def test_no_server_is_asked_to_compress_and_queries_go_as_written() -> None:
+    """A server that compresses pixels on request would be measured at that."""
+    seen: list[tuple[str | None, str]] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        seen.append((request.headers.get("Accept-Encoding"), request.raw_path))
+        return web.Response(body=b"found")
+
+    async def ask() -> Answer:
+        app = web.Application()
+        app.router.add_get("/studies", answer)
+        async with TestServer(app) as server, open_http() as http:
+            asked = Server(str(server.make_url("")).rstrip("/"), http, keeps=True)
+            return await asked.get("studies?PatientName=A^B", "*/*")()
+
+    found = asyncio.run(ask())
+
+    assert found.body == b"found"
+    assert seen == [(None, "/studies?PatientName=A^B")]
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_a_server_that_answers_something_else_is_not_measured(right: bool) -> None:
+    async def answer(_request: web.Request) -> web.Response:
+        return web.json_response([1])
+
+    async def ask() -> None:
+        app = web.Application()
+        app.router.add_get("/studies", answer)
+        async with TestServer(app) as server, open_http() as http:
+            await check(
+                Case("search", 1, gets, nothing, is_right=lambda _number, _body: right),
+                Server(str(server.make_url("")).rstrip("/"), http),
+            )
+
+    if right:
+        asyncio.run(ask())
+    else:
+        with pytest.raises(WrongAnswer, match="something else"):
+            asyncio.run(ask())
+
+
+async def gets(server: Server, count: int) -> list[Work]:
+    return [server.get("studies", "*/*")] * count
+
+
+async def nothing(_count: int) -> list[Work]:
+    return []

@@ -26,7 +26,9 @@ class File:
     instance: str
     modality: str = "CT"
     patient: str = "P-1"
-    description: str = "HEAD"
+    description: str = ""
+    """Every attribute that is searched by costs each store another call; so by default there are few."""
+
     variant: int = 0
     is_large: bool = False
     is_oversize: bool = False
@@ -47,13 +49,13 @@ def _content(file: File) -> bytes:
         _text(0x00080018, "UI", file.instance),
         _text(0x00080020, "DA", "20240229"),
         _text(0x00080060, "CS", file.modality),
-        _text(0x00081030, "LO", file.description),
-        _text(0x00100010, "PN", "Doe^Jane"),
         _text(0x00100020, "LO", file.patient),
         _text(0x0020000D, "UI", file.study),
         _text(0x0020000E, "UI", file.series),
         _text(0x00200013, "IS", str(file.variant)),
     ]
+    if file.description:
+        elements.insert(4, _text(0x00081030, "LO", file.description))
     if file.is_oversize:
         text = Random(file.variant).randbytes(OVERSIZE_CHARACTERS // 2).hex()
         elements.append(explicit(0x00204000, "UT", text.encode()))

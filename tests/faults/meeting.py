@@ -28,8 +28,8 @@ class Meeting:
     may_lose: bool = False
     """What one was told may be undone by the other, so that only agreement can be checked."""
 
-    every: int = 2
-    """At which of many like calls; 2 is every other one."""
+    every: int = 3
+    """At which of many like calls; 3 is every third."""
 
     is_of_all: bool = False
     """It works on what waits in the whole account, so only one runs at a time."""

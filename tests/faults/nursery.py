@@ -13,6 +13,7 @@ import socket
 import struct
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -107,6 +108,8 @@ class Nursery:
 
 def main(number: int) -> None:
     """Fork a child for each job that comes."""
+    # The service loads this at its first use; no child should have to.
+    import_module("shared.storage.sdk")
     # Children are not waited for: the pipe tells when one has ended.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.socket(fileno=number) as jobs:

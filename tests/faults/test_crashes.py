@@ -41,7 +41,7 @@ SCENARIOS = {
         act=lambda at: Delete(at, STUDY, MOVED.series, MOVED.instance),
     ),
     "a study of two series deleted": Scenario(
-        before=lambda at: (Store(at, (HEAD, NECK, MOVED)),), act=lambda at: Delete(at, STUDY), every=2
+        before=lambda at: (Store(at, (HEAD, NECK, MOVED)),), act=lambda at: Delete(at, STUDY), every=3
     ),
 }
 
@@ -72,7 +72,7 @@ EMISSION = Scenario(
 SWEEP = Scenario(
     before=lambda at: (Store(at, (HEAD,)), Delete(at, STUDY)),
     act=lambda _at: Sweep(),
-    every=3,
+    every=4,
     is_of_all=True,
 )
 
