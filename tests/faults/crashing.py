@@ -16,6 +16,7 @@ from shared.storage import keys
 from shared.storage.blobs import blob_path
 from shared.storage.storage import Storage
 from shared.storage.tables import merge
+from shared.storage.terms import SERIES_TABLES, STUDY_TABLES
 from shared.storage.wire import Request
 from tests.faults import checker, reading
 from tests.faults.accounts import Account
@@ -35,6 +36,7 @@ from tests.faults.driver import (
 )
 from tests.faults.nursery import Child, Nursery
 from tests.faults.proxy import (
+    Call,
     Fault,
     Proxy,
     Script,
@@ -70,7 +72,7 @@ class Scenario:
     """What was done before, undisturbed."""
 
     every: int = 1
-    """At which of many like calls; 2 is every other one."""
+    """Of how many runs one is made; 2 is every other one."""
 
     is_of_all: bool = False
     """It works on what waits in the whole account, so only one runs at a time."""
@@ -87,8 +89,26 @@ class Trouble:
     ends: str
     """What becomes of the request: `dies`, `works` or `fails`."""
 
-    every: int = 1
-    """At which calls; 3 is every third."""
+    every: int = 0
+    """At which calls: 4 is every fourth, 0 is every one that may change something."""
+
+    skips_terms: bool = False
+    """Whether it leaves out the tables of search terms but one, which are all written alike."""
+
+    def numbers(self, calls: Sequence[Call]) -> list[int]:
+        """The calls it happens to, of those that a request makes."""
+        if EVERY_CALL:
+            return [call.number for call in calls]
+        if self.every:
+            return [call.number for call in calls][:: self.every]
+        return [
+            call.number for call in calls if call.is_write and not (self.skips_terms and is_of_terms(call))
+        ]
+
+
+def is_of_terms(call: Call) -> bool:
+    """Whether a call is to one of the tables of search terms, the first of which stands for all of them."""
+    return call.place in _TERM_TABLES
 
 
 def _keeps_undone(number: int) -> Fault:
@@ -107,14 +127,16 @@ def _loses_answer(number: int) -> Fault:
 
 
 TROUBLES = (
+    # A read changes nothing, so death after it is death before it, and its answer can be asked for again.
     Trouble("dies-after", lambda number, child: at(number, killed_after(child.kill)), "dies"),
-    Trouble("lost", lambda number, _child: at(number, _loses_answer(number)), "works", 2),
-    # What these leave in storage is what others leave too: death before a call is death after the one
-    # before it, and an outage ends a request where death does.
+    Trouble("lost", lambda n, _child: at(n, _loses_answer(n)), "works", skips_terms=True),
+    # What these leave in storage is what death after the call before leaves.
     Trouble("dies-before", lambda number, child: at(number, killed_before(child.kill)), "dies", 4),
     Trouble("undone", lambda number, _child: at(number, _keeps_undone(number)), "works", 4),
     Trouble("down", lambda number, _child: since(number, answered(503)), "fails", 4),
 )
+_TERM_TABLES = {search.table for search in (*STUDY_TABLES, *SERIES_TABLES)} - {"studiesByPatientId"}
+
 EVERY_CALL = bool(os.environ.get("FAULTS_AT_EVERY_CALL"))
 """Have every trouble at every call; takes three times as long."""
 
@@ -180,11 +202,11 @@ class Trial:
         note_end(self.told, step, outcome[0])
         return outcome[0]
 
-    async def count_calls(self, step: Step) -> int:
-        """Do something with nothing going wrong, and count the calls it takes."""
+    async def watch(self, step: Step) -> list[Call]:
+        """Do something with nothing going wrong, and see the calls it takes."""
         value = await self.try_to(step, self.lanes[0], lambda _child: always(passed))
         assert not isinstance(value, Failed), value
-        return len(self.lanes[0].seen)
+        return list(self.lanes[0].seen)
 
     async def wait_for_lease(self) -> None:
         """Let the time of a lease end that a crash has left."""
@@ -236,11 +258,11 @@ async def run_scenario(trial: Trial, scenario: Scenario, troubles: Sequence[Trou
         The number of runs.
     """
     await trial.do(*scenario.before("warm"), scenario.act("warm"), Emit(), *scenario.before("count"))
-    calls = await trial.count_calls(scenario.act("count"))
+    calls = await trial.watch(scenario.act("count"))
     runs = [
         Run(trouble, number)
         for trouble in troubles
-        for number in range(1, calls + 1, 1 if EVERY_CALL else trouble.every * scenario.every)
+        for number in trouble.numbers(calls)[:: 1 if EVERY_CALL else scenario.every]
     ]
     found = await (_run_one_by_one if scenario.is_of_all else _run_all)(trial, scenario, runs)
     await trial.restart()
@@ -271,7 +293,7 @@ async def _run_some(trial: Trial, scenario: Scenario, lane: Proxy, left: Iterato
         act = scenario.act(run.name)
         value = await trial.try_to(act, lane, run.script)
         if not _as_expected(act, value, run.trouble):
-            spoiled = lane.seen[run.number - 1] if len(lane.seen) >= run.number else "no call"
+            spoiled = lane.seen[run.number - 1].kind if len(lane.seen) >= run.number else "no call"
             found.append(f"{run.name}: {spoiled}: {value}")
     return found
 

@@ -1,17 +1,18 @@
 """Two changes of one study meet: one is held at a call to storage while the other runs from end to end.
 
-Done for every call, this tries all the ways in which the second can come between two steps of the first.
-Chance would find few of them.
+Done for every call that may change something, this tries the ways in which the second can come between two
+steps of the first. Chance would find few of them.
 """
 
 import asyncio
 from asyncio import FIRST_COMPLETED
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from tests.faults.crashing import EVERY_CALL, StepsIn, Trial
+from tests.faults.crashing import EVERY_CALL, StepsIn, Trial, is_of_terms
 from tests.faults.driver import Emit, Failed, Step, Value
-from tests.faults.proxy import Proxy, at, held
+from tests.faults.proxy import Call, Proxy, held, nth
 
 REFUSALS = frozenset({"NotFound"})
 """What a request may be told because the other came first."""
@@ -28,11 +29,22 @@ class Meeting:
     may_lose: bool = False
     """What one was told may be undone by the other, so that only agreement can be checked."""
 
-    every: int = 3
-    """At which of many like calls; 3 is every third."""
-
     is_of_all: bool = False
     """It works on what waits in the whole account, so only one runs at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    """One call of the first, at which it is held."""
+
+    kind: str
+    number: int
+    """Among the calls of its kind, counted from 1."""
+
+    @property
+    def name(self) -> str:
+        """Also that of the data partition."""
+        return f"{self.kind.replace(' ', '-').lower()}-{self.number}"
 
 
 async def meet_everywhere(trial: Trial, meeting: Meeting) -> int:
@@ -42,51 +54,54 @@ async def meet_everywhere(trial: Trial, meeting: Meeting) -> int:
         The number of meetings.
     """
     await trial.do(*meeting.before("warm"), meeting.held("warm"), Emit(), *meeting.before("count"))
-    calls = await trial.count_calls(meeting.held("count"))
-    numbers = range(1, calls + 1, 1 if EVERY_CALL else meeting.every)
+    moments = _moments(await trial.watch(meeting.held("count")))
     if not meeting.is_of_all:
-        await trial.prepare(meeting.before(_name(number)) for number in numbers)
-    left = iter(numbers)
+        await trial.prepare(meeting.before(moment.name) for moment in moments)
+    left = iter(moments)
     lanes = trial.lanes[:1] if meeting.is_of_all else trial.lanes
     found = await asyncio.gather(*(_meet_some(trial, meeting, lane, left) for lane in lanes))
     await trial.restart()
     lines = [line for lines in found for line in lines] + await trial.problems()
     assert not lines, "\n".join(lines[:20])
-    return len(numbers)
+    return len(moments)
 
 
-async def _meet_some(trial: Trial, meeting: Meeting, lane: Proxy, numbers: Iterator[int]) -> list[str]:
-    found: list[str] = []
-    for number in numbers:
-        where = _name(number)
-        if meeting.is_of_all:
-            await trial.do(*meeting.before(where))
-        values = await _meet(trial, meeting, lane, number)
-        spoiled = lane.seen[number - 1] if len(lane.seen) >= number else "no call"
-        found += [f"{spoiled}: {value}" for value in values if not _is_fine(value)]
-        if meeting.may_lose:
-            trial.told.forget(where)
+def _moments(calls: Sequence[Call]) -> list[_Moment]:
+    """Every call that may change something: what comes between two reads might as well come after both."""
+    seen: Counter[str] = Counter()
+    found: list[_Moment] = []
+    for call in calls:
+        seen[call.kind] += 1
+        if EVERY_CALL or (call.is_write and not is_of_terms(call)):
+            found.append(_Moment(call.kind, seen[call.kind]))
     return found
 
 
-async def _meet(trial: Trial, meeting: Meeting, lane: Proxy, number: int) -> list[Value]:
+async def _meet_some(trial: Trial, meeting: Meeting, lane: Proxy, moments: Iterator[_Moment]) -> list[str]:
+    found: list[str] = []
+    for moment in moments:
+        if meeting.is_of_all:
+            await trial.do(*meeting.before(moment.name))
+        values = await _meet(trial, meeting, lane, moment)
+        found += [f"{moment.name}: {value}" for value in values if not _is_fine(value)]
+        if meeting.may_lose:
+            trial.told.forget(moment.name)
+    return found
+
+
+async def _meet(trial: Trial, meeting: Meeting, lane: Proxy, moment: _Moment) -> list[Value]:
     """What the one and the other were answered."""
-    where = _name(number)
     reached, until = asyncio.Event(), asyncio.Event()
-    script = at(number, held(reached, until))
-    first = asyncio.create_task(trial.try_to(meeting.held(where), lane, lambda _child: script))
+    script = nth(moment.kind, moment.number, held(reached, until))
+    first = asyncio.create_task(trial.try_to(meeting.held(moment.name), lane, lambda _child: script))
     is_held = asyncio.create_task(reached.wait())
     await asyncio.wait({first, is_held}, return_when=FIRST_COMPLETED)
     is_held.cancel()
     if meeting.is_of_all:
         await trial.wait_for_lease()
-    values = [await trial.ask(step) for step in meeting.other(where)]
+    values = [await trial.ask(step) for step in meeting.other(moment.name)]
     until.set()
     return [await first, *values]
-
-
-def _name(number: int) -> str:
-    return f"held-{number:03d}"
 
 
 def _is_fine(value: Value) -> bool:

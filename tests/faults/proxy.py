@@ -8,6 +8,7 @@ host, so requests pass unchanged; where a fault changes the query of a call, the
 
 import asyncio
 import io
+import re
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from types import TracebackType
@@ -25,6 +26,8 @@ _OF_THE_CONNECTION: Final = frozenset(
     {"connection", "keep-alive", "transfer-encoding", "content-length", "date", "server"}
 )
 _LEFT_TO_US: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+
+_FIRST_TABLE: Final = re.compile(rb"/([A-Za-z]+)(?:\(PartitionKey=| HTTP/1\.1)")
 
 ROUNDS_TO_ARRIVE: Final = 5
 """Rounds of the loop in which a call that was sent, by whoever is dead now, comes to its handler."""
@@ -57,8 +60,23 @@ class Call:
     body: bytes
     proxy: "Proxy"
 
-    def __str__(self) -> str:
-        return f"call {self.number}: {self.request.method} {self.service} {self.request.path}"
+    @property
+    def place(self) -> str:
+        """The table, container or queue that is meant; of a transaction, that of its first operation."""
+        if self.request.path.endswith("$batch"):
+            found = _FIRST_TABLE.search(self.body)
+            return found[1].decode() if found else ""
+        return self.request.path.split("/")[2].partition("(")[0]
+
+    @property
+    def is_write(self) -> bool:
+        """Whether it may change something."""
+        return self.request.method not in ("GET", "HEAD")
+
+    @property
+    def kind(self) -> str:
+        """What is done where."""
+        return f"{self.request.method} {self.service} {self.place}"
 
     @property
     def query(self) -> list[tuple[str, str]]:
@@ -201,6 +219,19 @@ def once(choose: Callable[[Call], bool], fault: Fault) -> Script:
     return lambda call: left.pop() if left and choose(call) else passed
 
 
+def nth(kind: str, number: int, fault: Fault) -> Script:
+    """A fault at one of the calls of a kind, counted from 1; others may come between them in any order."""
+    left = [number]
+
+    def script(call: Call) -> Fault:
+        left[0] -= call.kind == kind
+        if call.kind == kind and not left[0]:
+            return fault
+        return passed
+
+    return script
+
+
 def always(fault: Fault) -> Script:
     """A fault at every call."""
     return lambda _call: fault
@@ -221,7 +252,7 @@ class Proxy:
 
     target: Connection
     script: Script = field(default=always(passed))
-    seen: list[str] = field(default_factory=list)
+    seen: list[Call] = field(default_factory=list)
     """What was asked since the script began."""
 
     ports: dict[Service, int] = field(default_factory=dict)
@@ -300,7 +331,7 @@ class Proxy:
     async def _spoil(self, service: Service, request: web.BaseRequest) -> web.StreamResponse:
         body = await request.content.read()
         call = Call(len(self.seen) + 1, service, request, body, self)
-        self.seen.append(str(call))
+        self.seen.append(call)
         return await self.script(call)(call)
 
 

@@ -41,7 +41,7 @@ SCENARIOS = {
         act=lambda at: Delete(at, STUDY, MOVED.series, MOVED.instance),
     ),
     "a study of two series deleted": Scenario(
-        before=lambda at: (Store(at, (HEAD, NECK, MOVED)),), act=lambda at: Delete(at, STUDY), every=3
+        before=lambda at: (Store(at, (HEAD, NECK, MOVED)),), act=lambda at: Delete(at, STUDY), every=2
     ),
 }
 

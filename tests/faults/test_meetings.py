@@ -68,6 +68,15 @@ MEETINGS = {
         held=lambda at: Purge(at, STUDY),
         other=lambda at: (Delete(at, STUDY, MOVED.series), Emit(), Purge(at, STUDY)),
     ),
+    "a pack written anew while another of it is deleted and stored again": Meeting(
+        before=lambda at: (
+            Store(at, (HEAD, NECK, MOVED)),
+            Delete(at, STUDY, NECK.series, NECK.instance),
+            Emit(),
+        ),
+        held=lambda at: Purge(at, STUDY),
+        other=lambda at: (Delete(at, STUDY, HEAD.series), Store(at, (AGAIN,))),
+    ),
     "a purge while the instance is stored again": Meeting(
         before=lambda at: (Store(at, (HEAD, NECK)), Delete(at, STUDY), Emit()),
         held=lambda at: Purge(at, STUDY),
@@ -76,14 +85,12 @@ MEETINGS = {
     "a sweep while the study is deleted": Meeting(
         before=lambda at: (Store(at, (HEAD, MOVED)),),
         held=lambda _at: Sweep(),
-        every=4,
         other=lambda at: (Delete(at, STUDY),),
         is_of_all=True,
     ),
     "a sweep while a store changes the study": Meeting(
         before=lambda at: (Store(at, (HEAD,)),),
         held=lambda _at: Sweep(),
-        every=4,
         other=lambda at: (Store(at, (MOVED,)),),
         is_of_all=True,
     ),
