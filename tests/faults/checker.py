@@ -219,6 +219,17 @@ def _broken_word(snapshot: Snapshot, told: Told) -> Iterator[str]:
         yield f"{address[0]}: {address} was told to be deleted and is there"
 
 
+def gone_too_early(snapshot: Snapshot) -> list[str]:
+    """Bytes of deleted instances that are gone before a purge was due; for accounts where none was."""
+    return [
+        f"{study.key.archive}: {row.row} names {change.location.blob}, which is gone"
+        for study in snapshot.studies
+        for row in (*study.rows_of("pending"), *study.rows_of("purge"))
+        for change in parse_changes(joined_text(row, "changes"))
+        if change.location.blob not in snapshot.blobs[keys.DICOM]
+    ]
+
+
 def remains(snapshot: Snapshot, told: Told) -> list[str]:
     """Bytes of deleted instances that should be purged by now."""
     return [

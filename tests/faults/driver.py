@@ -36,6 +36,9 @@ QUICK = Limits(tries=4, first_delay_seconds=0.001, longest_delay_seconds=0.004)
 AT_ONCE = Times(retention=timedelta(0), grace=timedelta(0))
 """Whatever the sweep finds unfinished is a leftover, and what is deleted may go."""
 
+RETAINED = Times(retention=timedelta(hours=1), grace=timedelta(0))
+"""What is deleted is kept for longer than any test lasts."""
+
 CAREFUL = Times(retention=timedelta(0), grace=timedelta(minutes=15))
 """Others may be at work: what is young is left alone."""
 

@@ -29,6 +29,9 @@ class Meeting:
     may_lose: bool = False
     """What one was told may be undone by the other, so that only agreement can be checked."""
 
+    at_reads: bool = False
+    """Hold the first at its reads too: where it decides by several of them, what comes between matters."""
+
     is_of_all: bool = False
     """It works on what waits in the whole account, so only one runs at a time."""
 
@@ -54,7 +57,8 @@ async def meet_everywhere(trial: Trial, meeting: Meeting) -> int:
         The number of meetings.
     """
     await trial.do(*meeting.before("warm"), meeting.held("warm"), Emit(), *meeting.before("count"))
-    moments = _moments(await trial.watch(meeting.held("count")))
+    calls, _ = await trial.watch(meeting.held("count"))
+    moments = _moments(meeting, calls)
     if not meeting.is_of_all:
         await trial.prepare(meeting.before(moment.name) for moment in moments)
     left = iter(moments)
@@ -66,13 +70,12 @@ async def meet_everywhere(trial: Trial, meeting: Meeting) -> int:
     return len(moments)
 
 
-def _moments(calls: Sequence[Call]) -> list[_Moment]:
-    """Every call that may change something: what comes between two reads might as well come after both."""
+def _moments(meeting: Meeting, calls: Sequence[Call]) -> list[_Moment]:
     seen: Counter[str] = Counter()
     found: list[_Moment] = []
     for call in calls:
         seen[call.kind] += 1
-        if EVERY_CALL or (call.is_write and not is_of_terms(call)):
+        if EVERY_CALL or ((call.is_write or meeting.at_reads) and not is_of_terms(call)):
             found.append(_Moment(call.kind, seen[call.kind]))
     return found
 

@@ -5,8 +5,9 @@ import asyncio
 import pytest
 
 from tests.faults.accounts import Account
+from tests.faults.checker import gone_too_early
 from tests.faults.crashing import begin_trial
-from tests.faults.driver import Delete, Emit, Purge, Store, Sweep
+from tests.faults.driver import RETAINED, Delete, Emit, Purge, Store, Sweep
 from tests.faults.files import File
 from tests.faults.meeting import Meeting, meet_everywhere
 from tests.faults.nursery import Nursery
@@ -47,17 +48,20 @@ MEETINGS = {
         held=lambda at: Delete(at, STUDY, HEAD.series, HEAD.instance),
         other=lambda at: (Store(at, (AGAIN, NECK)),),
         may_lose=True,
+        at_reads=True,
     ),
     "a study deleted while it grows": Meeting(
         before=lambda at: (Store(at, (HEAD, MOVED)),),
         held=lambda at: Delete(at, STUDY),
         other=lambda at: (Store(at, (NECK,)), Store(at, (OTHER,))),
         may_lose=True,
+        at_reads=True,
     ),
     "two deletions": Meeting(
         before=lambda at: (Store(at, (HEAD, MOVED)),),
         held=lambda at: Delete(at, STUDY, HEAD.series),
         other=lambda at: (Delete(at, STUDY),),
+        at_reads=True,
     ),
     "a pack written anew while another of it is deleted": Meeting(
         before=lambda at: (
@@ -67,6 +71,7 @@ MEETINGS = {
         ),
         held=lambda at: Purge(at, STUDY),
         other=lambda at: (Delete(at, STUDY, MOVED.series), Emit(), Purge(at, STUDY)),
+        at_reads=True,
     ),
     "a pack written anew while another of it is deleted and stored again": Meeting(
         before=lambda at: (
@@ -81,12 +86,7 @@ MEETINGS = {
         before=lambda at: (Store(at, (HEAD, NECK)), Delete(at, STUDY), Emit()),
         held=lambda at: Purge(at, STUDY),
         other=lambda at: (Store(at, (AGAIN,)),),
-    ),
-    "a sweep while the study is deleted": Meeting(
-        before=lambda at: (Store(at, (HEAD, MOVED)),),
-        held=lambda _at: Sweep(),
-        other=lambda at: (Delete(at, STUDY),),
-        is_of_all=True,
+        at_reads=True,
     ),
     "a sweep while a store changes the study": Meeting(
         before=lambda at: (Store(at, (HEAD,)),),
@@ -110,3 +110,20 @@ def test_whoever_comes_between_all_agrees(meeting: Meeting, account: Account, nu
             await meet_everywhere(trial, meeting)
 
     asyncio.run(whole())
+
+
+def test_a_sweep_leaves_what_is_deleted_meanwhile_until_its_purge(account: Account, nursery: Nursery) -> None:
+    meeting = Meeting(
+        before=lambda at: (Store(at, (HEAD,)),),
+        held=lambda _at: Sweep(),
+        other=lambda at: (Delete(at, STUDY),),
+        at_reads=True,
+        is_of_all=True,
+    )
+
+    async def whole() -> list[str]:
+        async with begin_trial(account, nursery, RETAINED) as trial:
+            await meet_everywhere(trial, meeting)
+            return gone_too_early(await trial.snapshot())
+
+    assert asyncio.run(whole()) == []
