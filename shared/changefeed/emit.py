@@ -14,11 +14,11 @@ paused and still believes in it can neither fork the feed nor enter a change twi
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
-from shared.changefeed.order import batches, in_order, needed, number
+from shared.changefeed.order import batches, in_order, number
 from shared.errors import Unavailable
 from shared.storage import feed, keys, pending
 from shared.storage.feed import Entry
@@ -67,8 +67,11 @@ async def emit(storage: Storage, blob: str | None = None, *, gather_seconds: flo
 async def emit_pending(storage: Storage, changes: Sequence[Pending]) -> None:
     """Enter changes that were found without their blobs, and whose search rows are mended."""
     if changes:
+        found: dict[StudyKey, set[int]] = defaultdict(set)
+        for change in changes:
+            found[change.key].add(change.version)
         async with storage.memory.emitting, _lease(storage):
-            await _emit_changes(storage, in_order(changes))
+            await _emit_studies(storage, found)
 
 
 async def _oldest_blobs(storage: Storage) -> list[str]:
@@ -89,23 +92,29 @@ async def _emit_blobs(storage: Storage, names: Sequence[str]) -> int:
             log.error("container %s holds a blob that is no change; it is removed", keys.CHANGES)
         else:
             announced[key].add(version)
-    found = await asyncio.gather(*(_read(storage, *study) for study in announced.items()))
-    made = await _emit_changes(storage, [change for changes in found for change in changes])
+    made = await _emit_studies(storage, announced)
     await asyncio.gather(*(storage.blobs.delete(keys.CHANGES, name) for name in names))
     for name in names:
         storage.memory.emitted.put(name, True)
     return made
 
 
-async def _read(storage: Storage, key: StudyKey, announced: set[int]) -> list[Pending]:
-    """The announced changes of a study that are pending, and what has to be entered before them."""
-    every = await pending.all_pending(storage, key)
-    known = [change for change in every if change.version in announced]
-    late = needed(known, [change for change in every if change.version not in announced])
-    for change in late:
-        # Its request is still at work, or has ended without finishing: then we do it, as the row goes.
-        await mend_index(storage, change)
-    return in_order([*known, *late])
+async def _emit_studies(storage: Storage, wanted: Mapping[StudyKey, set[int]]) -> int:
+    found = await asyncio.gather(*(_read(storage, *study) for study in wanted.items()))
+    return await _emit_changes(storage, [change for changes in found for change in changes])
+
+
+async def _read(storage: Storage, key: StudyKey, wanted: set[int]) -> list[Pending]:
+    """The wanted changes of a study that are pending still, and what has to be entered before them.
+
+    What comes before a change was committed before it, so a reading that began later has it.
+    """
+    changes = in_order(await pending.all_pending(storage, key), wanted)
+    for change in changes:
+        if change.version not in wanted:
+            # Its request is still at work, or has ended without finishing: then we do it, as the row goes.
+            await mend_index(storage, change)
+    return changes
 
 
 async def _emit_changes(storage: Storage, changes: Sequence[Pending]) -> int:

@@ -40,9 +40,14 @@ class Pending:
     key: StudyKey
     version: int
     action: str
-    """`create` or `delete`."""
+    """`create`, `update` or `delete`."""
 
     changes: tuple[Change, ...]
+    """The instances that were made or, by a deletion, removed."""
+
+    replaced: tuple[Change, ...]
+    """Of an update: what was there before, in no certain order."""
+
     touched: tuple[IndexKey, ...]
     """Search rows that the change may have written or removed."""
 
@@ -50,6 +55,11 @@ class Pending:
     """Feed sequences under which the change may have been entered; see `changefeed/emit.py`."""
 
     etag: str
+
+    @property
+    def removed(self) -> tuple[Change, ...]:
+        """Those whose bytes no row names any more."""
+        return self.changes if self.action == "delete" else self.replaced
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,15 +125,15 @@ async def _finish_study(storage: Storage, key: StudyKey, changes: Sequence[Pendi
             for change in part:
                 await _all_or_none(storage, key, _ending(change, due))
     for change in changes:
-        if change.action == "delete":
+        if change.removed:
             await send_purge(storage, key, change.version, storage.times.retention)
 
 
 def _ending(change: Pending, due: datetime) -> list[Operation]:
     ended = delete(keys.pending_row(change.version))
-    if change.action != "delete":
+    if not change.removed:
         return [ended]
-    return [ended, insert(keys.purge_row(change.version), _purge_values(due, change.changes))]
+    return [ended, insert(keys.purge_row(change.version), _purge_values(due, change.removed))]
 
 
 async def _all_or_none(storage: Storage, key: StudyKey, operations: Sequence[Operation]) -> bool:
@@ -199,6 +209,7 @@ def _pending(key: StudyKey, row: Row) -> Pending:
         version=int(row.row.rpartition("|")[2], 16),
         action=str(row.values["action"]),
         changes=parse_changes(joined_text(row, "changes")),
+        replaced=parse_changes(joined_text(row, "replaced") or "[]"),
         touched=tuple(IndexKey(*line.split("\t")) for line in index.split("\n") if line),
         tried=tuple(int(number) for number in tried.split(",") if number),
         etag=row.etag,

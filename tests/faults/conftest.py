@@ -8,7 +8,7 @@ from local.dev import azurite as emulator
 from tests.faults.accounts import Account
 from tests.faults.nursery import Nursery
 
-ACCOUNTS = [f"faults{number}" for number in range(60)]
+ACCOUNTS = [f"faults{number}" for number in range(120)]
 
 NewAccount = Callable[[], Account]
 
@@ -20,6 +20,12 @@ def new_account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NewAccount
     accounts = dict.fromkeys(ACCOUNTS, emulator.KEY)
     with emulator.start(accounts=accounts, logs=tmp_path_factory.mktemp("azurite")) as running:
         yield lambda: Account(next(names), running.ports)
+
+
+@pytest.fixture
+def some_accounts(new_account: NewAccount) -> list[Account]:
+    """Empty accounts for what can only be done once at a time in each."""
+    return [new_account() for _ in range(3)]
 
 
 @pytest.fixture

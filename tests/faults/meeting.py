@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from tests.faults.crashing import EVERY_CALL, StepsIn, Trial, is_of_terms
+from tests.faults.crashing import EVERY_CALL, WHOLE, StepsIn, Trial, is_of_terms
 from tests.faults.driver import Emit, Failed, Step, Value
 from tests.faults.proxy import Call, Proxy, held, nth
 
@@ -50,15 +50,11 @@ class _Moment:
         return f"{self.kind.replace(' ', '-').lower()}-{self.number}"
 
 
-async def meet_everywhere(trial: Trial, meeting: Meeting) -> int:
-    """Let two meet at every call of the first, restart, and check all promises.
-
-    Returns:
-        The number of meetings.
-    """
+async def meet_everywhere(trial: Trial, meeting: Meeting, part: slice = WHOLE) -> None:
+    """Let two meet at every call of the first, or at some of them; restart, and check all promises."""
     await trial.do(*meeting.before("warm"), meeting.held("warm"), Emit(), *meeting.before("count"))
     calls, _ = await trial.watch(meeting.held("count"))
-    moments = _moments(meeting, calls)
+    moments = _moments(meeting, calls)[part]
     if not meeting.is_of_all:
         await trial.prepare(meeting.before(moment.name) for moment in moments)
     left = iter(moments)
@@ -67,7 +63,6 @@ async def meet_everywhere(trial: Trial, meeting: Meeting) -> int:
     await trial.restart()
     lines = [line for lines in found for line in lines] + await trial.problems()
     assert not lines, "\n".join(lines[:20])
-    return len(moments)
 
 
 def _moments(meeting: Meeting, calls: Sequence[Call]) -> list[_Moment]:

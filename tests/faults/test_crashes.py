@@ -87,10 +87,15 @@ def test_nothing_is_lost_or_half_done(scenario: Scenario, account: Account, nurs
 
 
 @pytest.mark.parametrize("scenario", [EMISSION, SWEEP], ids=["emission", "sweep"])
-def test_each_change_is_entered_once(scenario: Scenario, account: Account, nursery: Nursery) -> None:
+def test_each_change_is_entered_once(
+    scenario: Scenario, some_accounts: list[Account], nursery: Nursery
+) -> None:
+    async def part(number: int) -> None:
+        async with begin_trial(some_accounts[number], nursery) as trial:
+            await run_scenario(trial, scenario, slice(number, None, len(some_accounts)))
+
     async def whole() -> None:
-        async with begin_trial(account, nursery) as trial:
-            await run_scenario(trial, scenario)
+        await asyncio.gather(*map(part, range(len(some_accounts))))
 
     asyncio.run(whole())
 

@@ -1,6 +1,7 @@
 """Promises 1 to 3 hold however two changes of one study come between each other's steps."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -88,6 +89,8 @@ MEETINGS = {
         other=lambda at: (Store(at, (AGAIN,)),),
         at_reads=True,
     ),
+}
+OF_ALL = {
     "a sweep while a store changes the study": Meeting(
         before=lambda at: (Store(at, (HEAD,)),),
         held=lambda _at: Sweep(),
@@ -112,7 +115,21 @@ def test_whoever_comes_between_all_agrees(meeting: Meeting, account: Account, nu
     asyncio.run(whole())
 
 
-def test_a_sweep_leaves_what_is_deleted_meanwhile_until_its_purge(account: Account, nursery: Nursery) -> None:
+@pytest.mark.parametrize("meeting", OF_ALL.values(), ids=OF_ALL.keys())
+def test_whoever_comes_between_what_is_done_for_all_agrees(
+    meeting: Meeting, some_accounts: list[Account], nursery: Nursery
+) -> None:
+    async def part(number: int) -> list[str]:
+        async with begin_trial(some_accounts[number], nursery) as trial:
+            await meet_everywhere(trial, meeting, slice(number, None, len(some_accounts)))
+            return []
+
+    asyncio.run(_apart(part, some_accounts))
+
+
+def test_a_sweep_leaves_what_is_deleted_meanwhile_until_its_purge(
+    some_accounts: list[Account], nursery: Nursery
+) -> None:
     meeting = Meeting(
         before=lambda at: (Store(at, (HEAD,)),),
         held=lambda _at: Sweep(),
@@ -121,9 +138,15 @@ def test_a_sweep_leaves_what_is_deleted_meanwhile_until_its_purge(account: Accou
         is_of_all=True,
     )
 
-    async def whole() -> list[str]:
-        async with begin_trial(account, nursery, RETAINED) as trial:
-            await meet_everywhere(trial, meeting)
+    async def part(number: int) -> list[str]:
+        async with begin_trial(some_accounts[number], nursery, RETAINED) as trial:
+            await meet_everywhere(trial, meeting, slice(number, None, len(some_accounts)))
             return gone_too_early(await trial.snapshot())
 
-    assert asyncio.run(whole()) == []
+    assert asyncio.run(_apart(part, some_accounts)) == []
+
+
+async def _apart(part: Callable[[int], Awaitable[list[str]]], accounts: list[Account]) -> list[str]:
+    """Do a part in each account, all at once, and give what is wrong in any of them."""
+    found = await asyncio.gather(*map(part, range(len(accounts))))
+    return [line for lines in found for line in lines]

@@ -1,10 +1,11 @@
 """In which order, and under which numbers, changes enter the feed (API rules section 10.2)."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
-from shared.changefeed.order import batches, in_order, needed, number
+from shared.changefeed.order import batches, in_order, number
 from shared.storage.keys import StudyKey
 from shared.storage.pending import Pending
 from shared.storage.rows import Change, Location
@@ -16,7 +17,18 @@ EARLY, LATE = datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 1, 2, tzinfo=UTC)
 def change(version: int, action: str, *instances: int) -> Pending:
     """A change of the instances of these versions."""
     changes = tuple(Change("2", f"1.{made}", made, Location("b", 0, 1)) for made in instances)
-    return Pending(StudyKey("p", "1"), version, action, changes, (), (), "")
+    return Pending(StudyKey("p", "1"), version, action, changes, (), (), (), "")
+
+
+def at_one_address(version: int, found: int | None, left: int | None) -> Pending:
+    """A change of the instance at one address: the version it found there and the one it left."""
+    made, removed = (
+        (Change("2", "1.1", each, Location("b", 0, 1)),) if each else () for each in (left, found)
+    )
+    if left is None:
+        return Pending(StudyKey("p", "1"), version, "delete", removed, (), (), (), "")
+    action = "update" if found else "create"
+    return Pending(StudyKey("p", "1"), version, action, made, removed, (), (), "")
 
 
 def many(version: int, count: int) -> Pending:
@@ -40,12 +52,44 @@ def test_nothing_is_removed_before_it_was_made(changes: list[Pending], expected:
     assert [each.version for each in in_order(changes)] == expected
 
 
-def test_who_made_what_is_removed_is_needed_too() -> None:
-    """And nobody else."""
-    maker, stranger = change(6, "create", 7, 8), change(4, "create", 9)
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ([(5, None, 9), (6, 8, None)], [6, 5]),
+        ([(5, 8, None), (6, None, 8)], [6, 5]),
+        ([(5, None, 9), (6, None, 8), (7, 8, None)], [6, 7, 5]),
+        ([(5, 8, 9), (6, None, 8), (4, 9, 10), (3, 10, None)], [6, 5, 4, 3]),
+        ([(3, 10, None), (4, 9, 10), (7, None, 11)], [4, 3, 7]),
+        ([(1, None, 9), (2, None, 8), (3, 8, None), (4, 9, None)], [1, 4, 2, 3]),
+        ([(1, None, 9), (2, 7, None), (3, 8, None), (4, None, 8)], [2, 4, 3, 1]),
+    ],
+)
+def test_what_happened_at_one_address_is_told_as_it_happened(
+    changes: list[tuple[int, int | None, int | None]], expected: list[int]
+) -> None:
+    """An instance is made where none is, replaced or removed where it is, whatever the clocks said."""
+    found = in_order([at_one_address(*each) for each in changes])
 
-    assert needed([change(5, "delete", 7, 8)], [stranger, maker]) == [maker]
-    assert needed([change(5, "create", 7)], [maker]) == []
+    assert [each.version for each in found] == expected
+
+
+def test_what_must_come_before_comes_along() -> None:
+    """And nothing else."""
+    maker, stranger, deletion = change(6, "create", 7, 8), change(4, "create", 9), change(5, "delete", 7, 8)
+    again = Pending(StudyKey("p", "1"), 9, "create", (replace(maker.changes[0], version=9),), (), (), (), "")
+
+    assert in_order([stranger, maker, deletion], [5]) == [maker, deletion]
+    assert in_order([stranger, maker], [6]) == [maker]
+    assert in_order([stranger, again, maker, deletion], [9]) == [maker, deletion, again]
+    assert in_order([stranger], [6]) == []
+
+
+def test_a_long_history_is_put_in_order() -> None:
+    """A thousand lives at one address, seen backwards."""
+    lives = [at_one_address(2 * n, None, n) for n in range(1, 1000)]
+    lives += [at_one_address(2 * n + 1, n, None) for n in range(1, 1000)]
+
+    assert [each.version for each in in_order(lives[::-1], [1999])] == list(range(2, 2000))
 
 
 @pytest.mark.parametrize(
