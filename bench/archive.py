@@ -23,7 +23,7 @@ from shared.storage.storage import Storage, Times, open_storage
 from shared.storage.tables import MAX_OPERATIONS, Operation, upsert_replace
 from shared.stow.checks import Passed
 from shared.stow.intake import Received
-from shared.stow.shelf import make_instance
+from shared.stow.together import make_instance
 
 SECONDS_BETWEEN_STUDIES: Final = 150
 """Some 600 studies a day."""

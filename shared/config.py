@@ -31,6 +31,9 @@ class Settings:
     max_request_bytes: int
     """Longest store request."""
 
+    accept_identical: bool
+    """Whether an instance stored again with the same bytes counts as stored, not as refused."""
+
     retention: timedelta
     """From a deletion until the bytes go."""
 
@@ -58,6 +61,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     return Settings(
         public_url=read("DICOM_PUBLIC_URL", _url, "", "an http or https address without query"),
         max_request_bytes=read("DICOM_MAX_REQUEST_BYTES", _positive, str(4 * _GIBIBYTE), "a number above 0"),
+        accept_identical=read("DICOM_ACCEPT_IDENTICAL", _flag, "false", "true or false"),
         retention=read("DICOM_RETENTION_SECONDS", _seconds, "259200", "a number of seconds, 0 or more"),
         grace=read("DICOM_GRACE_SECONDS", _seconds, "900", "a number of seconds, 0 or more"),
         show_storage_calls=read("DICOM_SHOW_STORAGE_CALLS", _flag, "false", "true or false"),

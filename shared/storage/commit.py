@@ -6,7 +6,7 @@ A crash after the transaction leaves the pending row, from which the sweep does 
 import asyncio
 import json
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from shared.errors import Unavailable
 from shared.storage import keys, planning, terms
@@ -14,7 +14,7 @@ from shared.storage.archive import read_known, remember, remembered
 from shared.storage.index import agree, wanted_rows
 from shared.storage.keys import StudyKey
 from shared.storage.planning import CommitPlan, Known, plan_commit
-from shared.storage.rows import NewInstance, parse_instance
+from shared.storage.rows import DETAILS, LOCATION, InstanceRow, NewInstance, parse_instance
 from shared.storage.storage import Storage
 from shared.storage.tables import RowChanged, RowExists, RowMissing, between
 from shared.storage.terms import IndexKey
@@ -22,6 +22,7 @@ from shared.storage.versions import next_version
 
 MAX_ATTEMPTS = 12
 MAX_PAUSE_SECONDS = 0.02
+TOO_BUSY = "The study is being changed by too many requests at once; try again."
 
 Conflict = RowExists | RowMissing | RowChanged
 
@@ -55,11 +56,52 @@ async def commit(storage: Storage, key: StudyKey, instances: Sequence[NewInstanc
             await _finish(storage, key, plan, left, version)
             break
         left = [new for new in left if new.version not in taken]
-        await asyncio.sleep(random.uniform(0, MAX_PAUSE_SECONDS * attempt))
+        await _pause(attempt)
         known = await read_known(storage, key, _series(left))
     else:
-        raise Unavailable("The study is being changed by too many requests at once; try again.")
+        raise Unavailable(TOO_BUSY)
     return {new.version for new in instances} - {new.version for new in left}
+
+
+async def upsert(storage: Storage, key: StudyKey, instances: Sequence[NewInstance]) -> None:
+    """As `commit`, but instances take the place of those at their addresses.
+
+    A row changes in one transaction, so that readers see the old instance or the new one, never neither.
+    The feed is told of an update, and the bytes of what was replaced go as those of a deletion do.
+
+    Raises:
+        Unavailable: As for `commit`.
+    """
+    left = list(instances)
+    for attempt in range(MAX_ATTEMPTS):
+        taken = await commit(storage, key, left)
+        left = [new for new in left if new.version in taken]
+        while left and (rows := await _taken(storage, key, left)):
+            there = [new for new in left if new.version in rows]
+            if await _replace(storage, key, there, rows):
+                left = [new for new in left if new.version not in rows]
+            else:
+                await _pause(attempt)
+                break
+        if not left:
+            return
+    raise Unavailable(TOO_BUSY)
+
+
+async def _replace(
+    storage: Storage, key: StudyKey, instances: Sequence[NewInstance], rows: Mapping[int, InstanceRow]
+) -> bool:
+    """Put instances in the place of some rows; False when one of these has changed or gone meanwhile."""
+    known = await read_known(storage, key, _series(instances))
+    version = next_version()
+    plan = plan_commit(key, known, instances, version, rows)
+    conflict = await _transact(storage, key, plan)
+    if conflict is not None:
+        taken = await _taken(storage, key, instances) if conflict.after_retry else {}
+        if not await _is_ours(storage, key, version, conflict, taken):
+            return False
+    await _finish(storage, key, plan, instances, version)
+    return True
 
 
 async def settle(storage: Storage, key: StudyKey, touched: Iterable[IndexKey], expected: Known) -> None:
@@ -95,29 +137,29 @@ def _asks_who_is_there(conflict: Conflict | None, plan: CommitPlan) -> bool:
     return conflict is not None and (conflict.after_retry or conflict.index >= plan.first_instance)
 
 
-async def _taken(storage: Storage, key: StudyKey, instances: Sequence[NewInstance]) -> dict[int, int]:
-    """The version found at the address of each instance, by the version that was to go there."""
-    found: dict[tuple[str, str], int] = {}
+async def _taken(storage: Storage, key: StudyKey, instances: Sequence[NewInstance]) -> dict[int, InstanceRow]:
+    """The row found at the address of each instance, by the version that was to go there."""
+    found: dict[tuple[str, str], InstanceRow] = {}
     for series in _series(instances):
         uids = [new.instance for new in instances if new.series == series]
         first, last = keys.instance_row(series, min(uids)), keys.instance_row(series, max(uids))
         # A blank sorts before all that may follow in a longer UID.
         filter_text = between(key.archive, first, last + " ")
-        async for page in storage.tables.query(keys.ARCHIVE, filter_text, select=("version",)):
+        async for page in storage.tables.query(keys.ARCHIVE, filter_text, select=(*LOCATION, *DETAILS)):
             rows = [parse_instance(row, key.study) for row in page]
-            found |= {(row.series, row.instance): row.version for row in rows}
+            found |= {(row.series, row.instance): row for row in rows}
     addresses = {(new.series, new.instance): new.version for new in instances}
     return {mine: found[address] for address, mine in addresses.items() if address in found}
 
 
 async def _is_ours(
-    storage: Storage, key: StudyKey, version: int, conflict: Conflict, taken: dict[int, int]
+    storage: Storage, key: StudyKey, version: int, conflict: Conflict, taken: Mapping[int, InstanceRow]
 ) -> bool:
-    """Whether the transaction was carried out after all: its first answer was lost, this is the echo."""
+    """Whether the transaction was carried out after all: an answer was lost, this is the echo."""
+    if any(mine == found.version for mine, found in taken.items()):
+        return True
     if not conflict.after_retry:
         return False
-    if any(mine == found for mine, found in taken.items()):
-        return True
     # Its instances may have been deleted already; its pending row tells as well.
     row_key = keys.pending_row(version)
     return await storage.tables.get(keys.ARCHIVE, key.archive, row_key, ("RowKey",)) is not None
@@ -144,6 +186,10 @@ async def announce_change(storage: Storage, key: StudyKey, version: int) -> None
     """Wake the change feed for a committed change."""
     body = json.dumps({"partition": key.partition, "study": key.study, "version": version})
     await storage.blobs.put(keys.CHANGES, keys.change_blob(key, version), body.encode(), if_absent=False)
+
+
+async def _pause(attempt: int) -> None:
+    await asyncio.sleep(random.uniform(0, MAX_PAUSE_SECONDS * attempt))
 
 
 def _series(instances: Sequence[NewInstance]) -> list[str]:

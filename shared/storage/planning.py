@@ -16,6 +16,7 @@ from shared.storage import keys, terms
 from shared.storage.keys import StudyKey
 from shared.storage.rows import (
     Change,
+    InstanceRow,
     LevelRow,
     NewInstance,
     Values,
@@ -62,7 +63,7 @@ class CommitPlan:
     study: LevelChange
     series: Mapping[str, LevelChange]
     first_instance: int
-    """Index of the first operation that inserts an instance."""
+    """Index of the first operation on an instance."""
 
 
 def batches(instances: Sequence[NewInstance]) -> list[list[NewInstance]]:
@@ -83,14 +84,22 @@ def batches(instances: Sequence[NewInstance]) -> list[list[NewInstance]]:
     return found
 
 
-def plan_commit(key: StudyKey, known: Known, instances: Sequence[NewInstance], version: int) -> CommitPlan:
+def plan_commit(
+    key: StudyKey,
+    known: Known,
+    instances: Sequence[NewInstance],
+    version: int,
+    replaced: Mapping[int, InstanceRow] | None = None,
+) -> CommitPlan:
     """Work out the transaction that makes instances exist.
 
     Args:
         key: The study.
         known: Its row, and the row of every series the instances belong to.
-        instances: What to insert, in the order it arrived: the latest value wins.
+        instances: What to write, in the order it arrived: the latest value wins.
         version: The version of the change.
+        replaced: The row at the address of each instance, by the instance's version, if they take the
+            place of others. All do or none.
     """
     series = {uid: _level_after(known.series[uid], _series_values(uid, instances), version)
               for uid in dict.fromkeys(new.series for new in instances)}  # fmt: skip
@@ -98,18 +107,30 @@ def plan_commit(key: StudyKey, known: Known, instances: Sequence[NewInstance], v
     levels = [*_level_operations("", study, keys.STUDY_ROW)]
     for uid, change in series.items():
         levels += _level_operations(uid, change, keys.series_row(uid))
-    inserts = [insert(keys.instance_row(new.series, new.instance), render_instance(new)) for new in instances]
+    writes = [_write(new, (replaced or {}).get(new.version)) for new in instances]
     changes = [change_of(new) for new in instances]
-    pending = insert(
-        keys.pending_row(version), render_pending("create", changes, touched(key, study, series))
-    )
-    return CommitPlan((*levels, *inserts, pending), study, series, len(levels))
+    row = render_pending("update" if replaced else "create", changes, touched(key, study, series))
+    if replaced:
+        row |= cut_text("replaced", render_changes([change_from(old) for old in replaced.values()]))
+    pending = insert(keys.pending_row(version), row)
+    return CommitPlan((*levels, *writes, pending), study, series, len(levels))
+
+
+def _write(new: NewInstance, old: InstanceRow | None) -> Operation:
+    row, values = keys.instance_row(new.series, new.instance), render_instance(new)
+    return replace_row(row, values, etag=old.etag) if old else insert(row, values)
 
 
 def change_of(new: NewInstance) -> Change:
     """What the feed is told of an instance."""
     details = tuple(name for name in (new.metadata_blob, new.frames_blob) if name)
     return Change(new.series, new.instance, new.version, new.location, details)
+
+
+def change_from(row: InstanceRow) -> Change:
+    """What the feed, or the purge, is told of an instance that goes."""
+    details = tuple(name for name in (row.metadata_blob, row.frames_blob) if name)
+    return Change(row.series, row.instance, row.version, row.location, details)
 
 
 def render_pending(

@@ -17,7 +17,7 @@ from shared.storage.commit import announce_change, settle
 from shared.storage.index import agree, wanted_rows
 from shared.storage.keys import Scope, StudyKey
 from shared.storage.planning import Known, LevelChange
-from shared.storage.rows import DETAILS, LOCATION, Change, InstanceRow, LevelRow, parse_instance, render_level
+from shared.storage.rows import DETAILS, LOCATION, InstanceRow, LevelRow, parse_instance, render_level
 from shared.storage.storage import Storage
 from shared.storage.tables import Operation, RowChanged, RowExists, RowMissing, between, delete, insert, merge
 from shared.storage.tables import replace as replace_row
@@ -142,7 +142,7 @@ async def _remove_seen(storage: Storage, key: StudyKey, seen: _Seen) -> bool:
     by_uid = {seen.instances[0].series: series}
     index_keys = planning.touched(key, study, by_uid)
     operations = _operations(seen, study, series)
-    changes = [_change(row) for row in seen.instances]
+    changes = [planning.change_from(row) for row in seen.instances]
     pending = insert(keys.pending_row(version), planning.render_pending("delete", changes, index_keys))
     try:
         await storage.tables.transact(keys.ARCHIVE, key.archive, [*operations, pending])
@@ -209,8 +209,3 @@ def _level(row: str, series: str, change: LevelChange, anchor_etag: str) -> list
         delete(anchor, etag=anchor_etag),
         insert(keys.anchor_row(series, after.revision), {}),
     ]
-
-
-def _change(row: InstanceRow) -> Change:
-    details = tuple(name for name in (row.metadata_blob, row.frames_blob) if name)
-    return Change(row.series, row.instance, row.version, row.location, details)

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from shared.storage.blobs import Blobs
 from shared.storage.cache import RecentlyUsed
 from shared.storage.connection import Connection
+from shared.storage.gather import Gathering
 from shared.storage.leases import Leases
 from shared.storage.queues import Queues
 from shared.storage.rows import LevelRow
@@ -41,6 +42,9 @@ class Memory:
 
     emitted: RecentlyUsed[str, bool] = field(default_factory=lambda: RecentlyUsed(MAX_REMEMBERED))
     """Change blobs that were dealt with lately."""
+
+    commits: Gathering = field(default_factory=Gathering)
+    """Stores under way, by study."""
 
     head: Head | None = None
     """Where the change feed ended when this process wrote it last."""

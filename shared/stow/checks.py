@@ -5,6 +5,7 @@ Source: API rules sections 3.3 and 3.4; texts of section 23.
 
 import re
 from dataclasses import dataclass
+from enum import Enum, auto
 
 from shared.dicom.part10 import Identity, Part10File
 from shared.dicom.uid import is_uid
@@ -26,6 +27,19 @@ _CONTROLS = re.compile(r"[\x00-\x1a\x1c-\x1f\x7f]")
 """All but ESC, which switches character sets."""
 
 
+class Taken(Enum):
+    """What becomes of an instance whose UIDs are stored already."""
+
+    REFUSE = auto()
+    """It fails with 45070 (API rules section 3.8)."""
+
+    ACCEPT_IDENTICAL = auto()
+    """It counts as stored if its bytes are the stored ones; else it fails with 45070."""
+
+    REPLACE = auto()
+    """It takes the place of the stored one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """What a request asks of its instances."""
@@ -34,6 +48,7 @@ class Rules:
     """The study in the path; every instance must belong to it."""
 
     is_v1: bool
+    taken: Taken = Taken.REFUSE
 
 
 @dataclass(frozen=True, slots=True)

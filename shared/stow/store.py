@@ -30,7 +30,7 @@ async def store(
             When some of it was, the rest counts as one refused part, so that the sender learns which.
         Unavailable: Nothing was stored, and storage is to blame.
     """
-    shelf = Shelf(storage, partition)
+    shelf = Shelf(storage, partition, rules.taken)
     try:
         try:
             await _take_in(storage, partition, rules, events, shelf)

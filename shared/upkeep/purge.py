@@ -74,7 +74,8 @@ async def _purge(storage: Storage, key: StudyKey, due: Sequence[Purge], every: S
     await remove_ghosts(storage, key, deleted)
     rows = [row async for page in archive.read_instances(storage, Scope(key), LOCATION) for row in page]
     waiting = await pending.all_pending(storage, key)
-    retained = {change.location.blob for change in _changes([*_later(every, due), *waiting])}
+    retained = {change.location.blob for change in _changes(_later(every, due))}
+    retained |= {change.location.blob for each in waiting for change in (*each.changes, *each.replaced)}
     removal = plan_removal(due, rows, retained)
     for name in removal.details:
         await storage.blobs.delete(keys.METADATA, name)
@@ -105,7 +106,7 @@ def plan_removal(due: Sequence[Purge], rows: Sequence[InstanceRow], retained: It
     )
 
 
-def _changes(items: Iterable[Purge | pending.Pending]) -> Iterable[Change]:
+def _changes(items: Iterable[Purge]) -> Iterable[Change]:
     return (change for item in items for change in item.changes)
 
 

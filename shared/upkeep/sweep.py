@@ -15,7 +15,7 @@ from shared.storage import active, archive, keys, pending
 from shared.storage.active import QUIET_BEFORE_REMOVAL, ActiveStudy
 from shared.storage.keys import Scope, StudyKey
 from shared.storage.mend import mend_index
-from shared.storage.pending import Pending, Purge
+from shared.storage.pending import Pending
 from shared.storage.rows import DETAILS, LOCATION
 from shared.storage.storage import Storage
 from shared.storage.versions import made_at
@@ -115,9 +115,9 @@ async def _named(storage: Storage, key: StudyKey) -> set[str]:
     async for page in archive.read_instances(storage, Scope(key), (*LOCATION, *DETAILS)):
         for row in page:
             names |= {row.location.blob, row.metadata_blob, row.frames_blob}
-    waiting: list[Pending | Purge] = [*await pending.all_pending(storage, key)]
-    waiting += await pending.all_purges(storage, key)
-    for change in (change for item in waiting for change in item.changes):
+    waiting = [(*item.changes, *item.replaced) for item in await pending.all_pending(storage, key)]
+    waiting += [item.changes for item in await pending.all_purges(storage, key)]
+    for change in (change for changes in waiting for change in changes):
         names |= {change.location.blob, *change.details}
     return names
 

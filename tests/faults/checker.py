@@ -29,22 +29,43 @@ class Told:
     gone: set[Address] = field(default_factory=set)
     """Told that it is deleted, and nobody has sent it since."""
 
+    latest: dict[Address, bytes] = field(default_factory=dict)
+    """Told that this has replaced what was there, and nobody has sent anything since or at the same time."""
+
+    _open: Counter[Address] = field(default_factory=Counter)
+    """How often it was sent without an answer yet."""
+
+    _met: set[Address] = field(default_factory=set)
+    """Sent by two at the same time."""
+
     def send(self, partition: str, files: Collection[File]) -> None:
         """A client sends files; nobody knows what becomes of those not there already."""
         for file in files:
             address = file.address(partition)
             self.sent.setdefault(address, []).append(file.content())
             self.gone.discard(address)
+            self.latest.pop(address, None)
+            if self._open[address]:
+                self._met.add(address)
+            self._open[address] += 1
 
-    def acknowledge(self, partition: str, files: Collection[File], outcomes: Collection[object]) -> None:
+    def acknowledge(
+        self, partition: str, files: Collection[File], outcomes: Collection[object], *, replaces: bool = False
+    ) -> None:
         """The client is told what became of each file."""
         for file, outcome in zip(files, outcomes, strict=True):
+            address = file.address(partition)
+            self._open[address] -= 1
             if outcome in ("stored", "EXISTS"):
-                self.there.add(file.address(partition))
+                self.there.add(address)
+            if replaces and outcome == "stored" and address not in self._met:
+                self.latest[address] = file.content()
 
     def ask_to_delete(self, partition: str, *uids: str | None) -> None:
         """A client asks to delete; nobody knows what becomes of what is there."""
-        self.there -= self._within(partition, uids)
+        within = self._within(partition, uids)
+        self.there -= within
+        self._met |= within
 
     def deleted(self, partition: str, *uids: str | None) -> None:
         """The client is told that it is gone."""
@@ -107,7 +128,8 @@ def _wrong_instances(study: Study, snapshot: Snapshot, told: Told) -> Iterator[s
         name = f"{study.key.archive}: instance {row.instance}"
         place = row.location
         blob = snapshot.blobs[keys.DICOM].get(place.blob, b"")
-        sent = told.sent.get((study.key.partition, study.key.study, row.series, row.instance), [])
+        address = (study.key.partition, study.key.study, row.series, row.instance)
+        sent = [told.latest[address]] if address in told.latest else told.sent.get(address, [])
         if blob[place.start : place.start + place.length] not in sent:
             yield f"{name} has not the bytes that were sent"
         if not _metadata_of(row, snapshot):
@@ -131,8 +153,9 @@ def _unnamed_blobs(snapshot: Snapshot) -> Iterator[str]:
         for row in study.instances:
             named |= {row.location.blob, row.metadata_blob, row.frames_blob}
         for waiting in (*study.rows_of("pending"), *study.rows_of("purge")):
-            for change in parse_changes(joined_text(waiting, "changes")):
-                named |= {change.location.blob, *change.details}
+            for kind in ("changes", "replaced"):
+                for change in parse_changes(joined_text(waiting, kind) or "[]"):
+                    named |= {change.location.blob, *change.details}
     for container in (keys.DICOM, keys.METADATA):
         for name in snapshot.blobs[container].keys() - named:
             yield f"{name.split('/')[1]}: no row names the blob {name} of {container}"
@@ -193,7 +216,7 @@ def _wrong_feed(snapshot: Snapshot) -> Iterator[str]:
 
 
 def _wrong_history(snapshot: Snapshot) -> Iterator[str]:
-    """For each instance the feed tells creation and deletion in turn, up to what is there now."""
+    """For each instance the feed tells creation, updates and deletion in turn, up to what is there now."""
     histories: dict[tuple[str, ...], list[Row]] = {}
     for row in sorted(snapshot.tables[keys.FEED], key=lambda row: row.row):
         if row.partition != "head":
@@ -201,14 +224,15 @@ def _wrong_history(snapshot: Snapshot) -> Iterator[str]:
     there = _versions(snapshot)
     for address in histories.keys() | there.keys():
         entries = [(str(row.values["action"]), row.values["version"]) for row in histories.get(address, [])]
-        for number, (action, version) in enumerate(entries):
-            if action != ("create", "delete")[number % 2]:
+        left: object = None
+        for action, version in entries:
+            if (action == "create") is not (left is None):
                 yield f"{address[0]}: the history of {address} is {entries}"
-            if action == "delete" and version != entries[number - 1][1]:
-                yield f"{address[0]}: {address} is deleted in another version than was created: {entries}"
-        expected = [("create", there[address])] if address in there else []
-        if (entries[-1:] if len(entries) % 2 else []) != expected:
-            yield f"{address[0]}: the feed says {entries} of {address}, there is {expected}"
+            if action == "delete" and version != left:
+                yield f"{address[0]}: {address} is deleted in another version than was made: {entries}"
+            left = None if action == "delete" else version
+        if left != there.get(address):
+            yield f"{address[0]}: the feed says {entries} of {address}, there is {there.get(address)}"
 
 
 def _broken_word(snapshot: Snapshot, told: Told) -> Iterator[str]:

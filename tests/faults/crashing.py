@@ -328,7 +328,7 @@ def note_end(told: Told, step: Step, value: Value) -> None:
         return
     if isinstance(step, Store):
         assert isinstance(value, list)
-        told.acknowledge(step.partition, step.files, value)
+        told.acknowledge(step.partition, step.files, value, replaces=step.replaces)
     elif isinstance(step, Delete):
         told.deleted(step.partition, step.study, step.series, step.instance)
     elif isinstance(step, InTurn | Together):

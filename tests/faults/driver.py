@@ -21,7 +21,7 @@ from shared.storage.connection import resolve
 from shared.storage.keys import Scope, StudyKey, study_key
 from shared.storage.storage import Storage, Times, open_storage
 from shared.storage.wire import Limits
-from shared.stow.checks import Rules
+from shared.stow.checks import Rules, Taken
 from shared.stow.outcome import Stored
 from shared.stow.store import store
 from shared.upkeep.purge import purge
@@ -58,10 +58,18 @@ class Store:
 
     partition: str
     files: tuple[File, ...]
+    replaces: bool = False
+    """Whether it is an upsert."""
 
     async def run(self, storage: Storage) -> Value:
-        outcomes = await store(storage, self.partition, Rules(None, is_v1=False), _parts(self.files))
+        rules = Rules(None, is_v1=False, taken=Taken.REPLACE if self.replaces else Taken.REFUSE)
+        outcomes = await store(storage, self.partition, rules, _parts(self.files))
         return ["stored" if isinstance(outcome, Stored) else outcome.reason.name for outcome in outcomes]
+
+
+def replace(partition: str, *files: File) -> Store:
+    """An upsert."""
+    return Store(partition, files, replaces=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import pytest
 from tests.faults.accounts import Account
 from tests.faults.checker import remains
 from tests.faults.crashing import Scenario, begin_trial, run_scenario
-from tests.faults.driver import Delete, Emit, Purge, Store, Sweep
+from tests.faults.driver import Delete, Emit, Purge, Store, Sweep, replace
 from tests.faults.files import File
 from tests.faults.nursery import Nursery
 
@@ -16,6 +16,8 @@ HEAD = File(STUDY, "1.2.3.1", "1.2.3.1.1")
 NECK = File(STUDY, "1.2.3.1", "1.2.3.1.2", variant=1)
 MOVED = File(STUDY, "1.2.3.2", "1.2.3.2.1", modality="MR", patient="P-2", description="NECK", variant=2)
 LARGE = File(STUDY, HEAD.series, "1.2.3.1.3", is_large=True, variant=3)
+OTHER_HEAD = File(STUDY, HEAD.series, HEAD.instance, patient="P-3", variant=5)
+OTHER_OVERSIZE = File(STUDY, HEAD.series, "1.2.3.1.4", is_oversize=True, variant=6)
 OVERSIZE = File(STUDY, HEAD.series, "1.2.3.1.4", is_oversize=True, variant=4)
 
 SCENARIOS = {
@@ -32,6 +34,15 @@ SCENARIOS = {
         before=lambda at: (Store(at, (HEAD,)),), act=lambda at: Store(at, (NECK,))
     ),
     "a duplicate": Scenario(before=lambda at: (Store(at, (HEAD,)),), act=lambda at: Store(at, (HEAD, NECK))),
+    "an instance replaced by itself": Scenario(
+        before=lambda at: (Store(at, (HEAD, NECK)),), act=lambda at: replace(at, HEAD)
+    ),
+    "one replaced and one new": Scenario(
+        before=lambda at: (Store(at, (HEAD, NECK)),), act=lambda at: replace(at, OTHER_HEAD, MOVED), every=2
+    ),
+    "metadata too large for a row replaced": Scenario(
+        before=lambda at: (Store(at, (OVERSIZE, LARGE)),), act=lambda at: replace(at, OTHER_OVERSIZE), every=2
+    ),
     "an instance deleted": Scenario(
         before=lambda at: (Store(at, (HEAD, NECK)),),
         act=lambda at: Delete(at, STUDY, HEAD.series, HEAD.instance),
@@ -55,6 +66,14 @@ PURGES = {
         ),
         act=lambda at: Purge(at, STUDY),
     ),
+    "what was replaced purged": Scenario(
+        before=lambda at: (
+            Store(at, (HEAD, NECK, OVERSIZE)),
+            replace(at, OTHER_HEAD, OTHER_OVERSIZE),
+            Emit(),
+        ),
+        act=lambda at: Purge(at, STUDY),
+    ),
     "a study purged": Scenario(
         before=lambda at: (Store(at, (OVERSIZE, HEAD)), Store(at, (MOVED,)), Delete(at, STUDY), Emit()),
         act=lambda at: Purge(at, STUDY),
@@ -64,6 +83,7 @@ EMISSION = Scenario(
     before=lambda at: (
         Store(at, (HEAD, NECK)),
         Store(at, (MOVED,)),
+        replace(at, OTHER_HEAD),
         Delete(at, STUDY, HEAD.series, HEAD.instance),
     ),
     act=lambda _at: Emit(),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tests.faults.accounts import Account
 from tests.faults.crashing import Trial, begin_trial, note_begin, note_end
-from tests.faults.driver import CAREFUL, Delete, Emit, Failed, Job, Step, Store, Together, Value
+from tests.faults.driver import CAREFUL, Delete, Emit, Failed, Job, Step, Store, Together, Value, replace
 from tests.faults.files import File
 from tests.faults.nursery import Nursery
 from tests.faults.proxy import always, short_pages
@@ -90,7 +90,9 @@ def test_stores_and_deletions_at_once_leave_one_truth(account: Account, nursery:
                 Store(where, (_instance(number), _instance(number + 1))),
                 Delete(where, STUDY, _instance(number).series),
                 Store(where, (_instance(number + 4, patient=f"P-{number}"),)),
+                replace(where, _instance(number, patient=f"Q-{number}")),
                 Delete(where, STUDY),
+                replace(where, _instance(number + 1, patient=f"R-{number}")),
                 Emit(),
             )
             for number in range(PROCESSES)

@@ -8,7 +8,7 @@ import pytest
 from tests.faults.accounts import Account
 from tests.faults.checker import gone_too_early
 from tests.faults.crashing import begin_trial
-from tests.faults.driver import RETAINED, Delete, Emit, Purge, Store, Sweep
+from tests.faults.driver import RETAINED, Delete, Emit, Purge, Store, Sweep, replace
 from tests.faults.files import File
 from tests.faults.meeting import Meeting, meet_everywhere
 from tests.faults.nursery import Nursery
@@ -31,6 +31,35 @@ MEETINGS = {
     ),
     "two stores of one instance": Meeting(
         held=lambda at: Store(at, (HEAD,)), other=lambda at: (Store(at, (AGAIN,)),)
+    ),
+    "two upserts of one instance": Meeting(
+        before=lambda at: (Store(at, (HEAD, NECK)),),
+        held=lambda at: replace(at, AGAIN),
+        other=lambda at: (replace(at, HEAD, MOVED),),
+        at_reads=True,
+    ),
+    "an upsert of an instance that is deleted": Meeting(
+        before=lambda at: (Store(at, (HEAD, NECK)),),
+        held=lambda at: replace(at, AGAIN),
+        other=lambda at: (Delete(at, STUDY, HEAD.series, HEAD.instance), Emit()),
+        may_lose=True,
+        at_reads=True,
+    ),
+    "a study deleted while an instance is replaced": Meeting(
+        before=lambda at: (Store(at, (HEAD, MOVED)),),
+        held=lambda at: Delete(at, STUDY),
+        other=lambda at: (replace(at, AGAIN), replace(at, HEAD)),
+        may_lose=True,
+        at_reads=True,
+    ),
+    "a pack written anew while one of it is replaced": Meeting(
+        before=lambda at: (
+            Store(at, (HEAD, NECK, MOVED)),
+            Delete(at, STUDY, NECK.series, NECK.instance),
+            Emit(),
+        ),
+        held=lambda at: Purge(at, STUDY),
+        other=lambda at: (replace(at, AGAIN), Emit()),
     ),
     "a store into a study that is deleted": Meeting(
         before=lambda at: (Store(at, (HEAD,)),),

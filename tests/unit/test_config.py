@@ -9,6 +9,7 @@ from shared.config import Settings, WrongSetting, read_settings
 DEFAULTS = Settings(
     public_url="",
     max_request_bytes=4 * 1024**3,
+    accept_identical=False,
     retention=timedelta(days=3),
     grace=timedelta(minutes=15),
     show_storage_calls=False,
@@ -26,6 +27,7 @@ def test_everything_can_be_set() -> None:
     environment = {
         "DICOM_PUBLIC_URL": " https://pacs.example.org/dicom/ ",
         "DICOM_MAX_REQUEST_BYTES": "1000",
+        "DICOM_ACCEPT_IDENTICAL": "1",
         "DICOM_RETENTION_SECONDS": "0",
         "DICOM_GRACE_SECONDS": "2.5",
         "DICOM_SHOW_STORAGE_CALLS": "True",
@@ -35,6 +37,7 @@ def test_everything_can_be_set() -> None:
     assert read_settings(environment) == Settings(
         public_url="https://pacs.example.org/dicom",
         max_request_bytes=1000,
+        accept_identical=True,
         retention=timedelta(0),
         grace=timedelta(seconds=2.5),
         show_storage_calls=True,

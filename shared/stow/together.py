@@ -1,0 +1,219 @@
+"""Committing files of one study: their bytes into a blob, their rows into one transaction.
+
+What several requests bring for a study at the same time is committed together (`storage/gather.py`).
+"""
+
+import logging
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from shared.dicom.part10 import Part10File
+from shared.dicom.tags import CORE_SEARCH, RETURNED_BY_ALL, RETURNED_BY_DEFAULT_V1, SearchLevel
+from shared.errors import Unavailable
+from shared.storage import active, keys
+from shared.storage.commit import commit, upsert
+from shared.storage.gather import Ask
+from shared.storage.keys import StudyKey
+from shared.storage.pending import schedule_purge
+from shared.storage.planning import batches
+from shared.storage.rows import MAX_INLINE_BYTES, Change, Location, NewInstance, Values
+from shared.storage.storage import Storage
+from shared.storage.upload import put_new
+from shared.storage.versions import next_version
+from shared.stow.checks import Taken
+from shared.stow.intake import Received
+from shared.stow.outcome import Failure, Outcome, Refused, Stored
+from shared.stow.same import is_same
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A file to commit, and what becomes of it if its address is taken."""
+
+    received: Received
+    taken: Taken
+
+    @property
+    def address(self) -> tuple[str, str, str]:
+        """Study, series and instance."""
+        identity = self.received.file.identity
+        return identity.study, identity.series, identity.instance
+
+
+Result = Outcome | Unavailable
+
+
+async def commit_together(storage: Storage, key: StudyKey, items: Sequence[Item]) -> Sequence[Result]:
+    """Commit files of one study, each with an address of its own.
+
+    Returns:
+        What became of each, in order; `Unavailable` where storage is to blame.
+    """
+    replaces = items[0].taken is Taken.REPLACE
+    names: frozenset[Hashable] = frozenset(item.address for item in items)
+    size = sum(len(item.received.body or b"") for item in items)
+
+    async def work(together: Sequence[Item]) -> Sequence[Result]:
+        return await _commit(storage, key, together, replaces=replaces)
+
+    return await storage.memory.commits.do((key, replaces), Ask(items, size, names, work))
+
+
+async def _commit(
+    storage: Storage, key: StudyKey, items: Sequence[Item], *, replaces: bool
+) -> Sequence[Result]:
+    try:
+        instances = await _write_blobs(storage, key, items)
+    except Unavailable as error:
+        return [error] * len(items)
+    except Exception:
+        # A fault of ours with one file must not hit the others.
+        log.exception("files=%d could not be written", len(items))
+        if len(items) == 1:
+            return [Refused(Failure.PROCESSING, items[0].received.file.identity)]
+        return [(await _commit(storage, key, [item], replaces=replaces))[0] for item in items]
+    by_version = {new.version: item for new, item in zip(instances, items, strict=True)}
+    results: dict[int, Result] = {}
+    for batch in batches(instances):
+        results |= await _commit_batch(storage, key, batch, by_version, replaces=replaces)
+    return [results[new.version] for new in instances]
+
+
+async def _commit_batch(
+    storage: Storage,
+    key: StudyKey,
+    batch: Sequence[NewInstance],
+    items: Mapping[int, Item],
+    *,
+    replaces: bool,
+) -> dict[int, Result]:
+    """Commit what one transaction holds, and give what became of each instance by its version."""
+    try:
+        existing = await _write_rows(storage, key, batch, replaces=replaces)
+        outcomes: dict[int, Result] = {
+            new.version: await _outcome(storage, key, new, items[new.version], exists=new.version in existing)
+            for new in batch
+        }
+        await _forget_bytes(storage, key, [new for new in batch if new.version in existing])
+        return outcomes
+    except Unavailable as error:
+        return {new.version: error for new in batch}
+    except Exception:
+        log.exception("files=%d could not be committed", len(batch))
+    if len(batch) == 1:
+        identity = items[batch[0].version].received.file.identity
+        return {batch[0].version: Refused(Failure.PROCESSING, identity)}
+    results: dict[int, Result] = {}
+    for new in batch:
+        results |= await _commit_batch(storage, key, [new], items, replaces=replaces)
+    return results
+
+
+async def _write_rows(
+    storage: Storage, key: StudyKey, batch: Sequence[NewInstance], *, replaces: bool
+) -> set[int]:
+    """Give the versions of those whose address is taken."""
+    if not replaces:
+        return await commit(storage, key, batch)
+    await upsert(storage, key, batch)
+    return set()
+
+
+async def _outcome(storage: Storage, key: StudyKey, new: NewInstance, item: Item, *, exists: bool) -> Outcome:
+    identity, passed = item.received.file.identity, item.received.passed
+    if exists and not (item.taken is Taken.ACCEPT_IDENTICAL and await is_same(storage, key, new)):
+        return Refused(Failure.EXISTS, identity)
+    return Stored(identity, passed.warning, passed.comments)
+
+
+async def _forget_bytes(storage: Storage, key: StudyKey, duplicates: Sequence[NewInstance]) -> None:
+    """Have the bytes of duplicates removed from the pack they came in with others."""
+    packs = {new.location.blob for new in duplicates if keys.is_pack(new.location.blob)}
+    changes = [Change("", "", 0, Location(pack, 0, 0)) for pack in packs]
+    if changes:
+        await schedule_purge(storage, key, changes, storage.times.grace)
+
+
+async def _write_blobs(storage: Storage, key: StudyKey, items: Sequence[Item]) -> list[NewInstance]:
+    """Upload what rows will name."""
+    await active.note(storage, key)
+    located = await _write_bytes(storage, key, items)
+    return [
+        await _with_details(storage, key, make_instance(item.received, where))
+        for item, where in zip(items, located, strict=True)
+    ]
+
+
+async def _write_bytes(storage: Storage, key: StudyKey, items: Sequence[Item]) -> list[Location]:
+    """Upload the small files, together if they are several."""
+    small = [item.received for item in items if item.received.body is not None]
+    blob = keys.pack_blob(key, next_version())
+    if len(small) == 1:
+        identity = small[0].file.identity
+        blob = keys.instance_blob(key, identity.series, identity.instance, small[0].version)
+    if small:
+        pieces = [received.body or b"" for received in small]
+        await put_new(storage.blobs, keys.DICOM, blob, pieces)
+    return _located(blob, items)
+
+
+async def _with_details(storage: Storage, key: StudyKey, new: NewInstance) -> NewInstance:
+    """Write to blobs what is too large for a row."""
+    address = (new.series, new.instance, new.version)
+    if len(new.metadata) > MAX_INLINE_BYTES:
+        name = keys.detail_blob(key, *address, "metadata")
+        await put_new(storage.blobs, keys.METADATA, name, new.metadata)
+        new = replace(new, metadata_blob=name)
+    if new.frames is not None and len(new.frames) > MAX_INLINE_BYTES:
+        name = keys.detail_blob(key, *address, "frames")
+        await put_new(storage.blobs, keys.METADATA, name, new.frames)
+        new = replace(new, frames_blob=name)
+    return new
+
+
+def make_instance(received: Received, location: Location) -> NewInstance:
+    """What the archive keeps of a file beside its bytes."""
+    file, identity = received.file, received.file.identity
+    return NewInstance(
+        series=identity.series,
+        instance=identity.instance,
+        version=received.version,
+        location=location,
+        transfer_syntax=file.transfer_syntax,
+        study_values=_values(file, SearchLevel.STUDY),
+        series_values=_values(file, SearchLevel.SERIES),
+        values=_values(file, SearchLevel.INSTANCE),
+        metadata=file.metadata,
+        frames=file.frames.encode() if file.frames else None,
+    )
+
+
+_TAGS = {
+    level: (
+        *RETURNED_BY_ALL[level],
+        *RETURNED_BY_DEFAULT_V1[level],
+        *(attribute.tag for attribute in CORE_SEARCH[level]),
+    )
+    for level in SearchLevel
+}
+_COMPUTED = frozenset({"00080061"})
+
+
+def _values(file: Part10File, level: SearchLevel) -> Values:
+    tags = dict.fromkeys(tag for tag in _TAGS[level] if tag not in _COMPUTED)
+    return {tag: file.attributes[tag] for tag in tags if tag in file.attributes}
+
+
+def _located(blob: str, items: Sequence[Item]) -> list[Location]:
+    start = 0
+    found = []
+    for item in items:
+        if item.received.location:
+            found.append(item.received.location)
+            continue
+        length = len(item.received.body or b"")
+        found.append(Location(blob, start, length))
+        start += length
+    return found
