@@ -1,4 +1,4 @@
-"""Storing what is stored already: refused, accepted if identical, or replaced (API rules sections 3.2, 3.8)."""
+"""Storing what is stored: refused, accepted if identical, or replaced (API rules sections 3.2, 3.8)."""
 
 import threading
 from collections.abc import Iterator
