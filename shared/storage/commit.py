@@ -6,7 +6,7 @@ A crash after the transaction leaves the pending row, from which the sweep does 
 import asyncio
 import json
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from shared.errors import Unavailable
 from shared.storage import keys, planning, terms
@@ -27,7 +27,14 @@ TOO_BUSY = "The study is being changed by too many requests at once; try again."
 Conflict = RowExists | RowMissing | RowChanged
 
 
-async def commit(storage: Storage, key: StudyKey, instances: Sequence[NewInstance]) -> set[int]:
+async def look(storage: Storage, key: StudyKey, series: Collection[str]) -> Known:
+    """What a commit has to know of the study and of the series; asked for while bytes are uploaded."""
+    return remembered(storage, key, series) or await read_known(storage, key, series)
+
+
+async def commit(
+    storage: Storage, key: StudyKey, instances: Sequence[NewInstance], seen: Known | None = None
+) -> set[int]:
     """Make instances of one study exist, findable and announced to the change feed.
 
     Args:
@@ -35,6 +42,7 @@ async def commit(storage: Storage, key: StudyKey, instances: Sequence[NewInstanc
         key: The study.
         instances: What to commit, each address once; few enough for one transaction
             (`planning.batches`).
+        seen: From `look`, if it was called. It may be out of date.
 
     Returns:
         The versions of those that were not committed because their address is taken.
@@ -44,7 +52,7 @@ async def commit(storage: Storage, key: StudyKey, instances: Sequence[NewInstanc
             instances may or may not exist then.
     """
     left = list(instances)
-    known = remembered(storage, key, _series(left)) or await read_known(storage, key, _series(left))
+    known = remembered(storage, key, _series(left)) or seen or await look(storage, key, _series(left))
     for attempt in range(MAX_ATTEMPTS):
         if not left:
             break
@@ -63,7 +71,9 @@ async def commit(storage: Storage, key: StudyKey, instances: Sequence[NewInstanc
     return {new.version for new in instances} - {new.version for new in left}
 
 
-async def upsert(storage: Storage, key: StudyKey, instances: Sequence[NewInstance]) -> None:
+async def upsert(
+    storage: Storage, key: StudyKey, instances: Sequence[NewInstance], seen: Known | None = None
+) -> None:
     """As `commit`, but instances take the place of those at their addresses.
 
     A row changes in one transaction, so that readers see the old instance or the new one, never neither.
@@ -74,7 +84,7 @@ async def upsert(storage: Storage, key: StudyKey, instances: Sequence[NewInstanc
     """
     left = list(instances)
     for attempt in range(MAX_ATTEMPTS):
-        taken = await commit(storage, key, left)
+        taken = await commit(storage, key, left, seen)
         left = [new for new in left if new.version in taken]
         while left and (rows := await _taken(storage, key, left)):
             there = [new for new in left if new.version in rows]

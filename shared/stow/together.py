@@ -3,6 +3,7 @@
 What several requests bring for a study at the same time is committed together (`storage/gather.py`).
 """
 
+import asyncio
 import logging
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,11 +12,11 @@ from shared.dicom.part10 import Part10File
 from shared.dicom.tags import CORE_SEARCH, RETURNED_BY_ALL, RETURNED_BY_DEFAULT_V1, SearchLevel
 from shared.errors import Unavailable
 from shared.storage import active, keys
-from shared.storage.commit import commit, upsert
+from shared.storage.commit import commit, look, upsert
 from shared.storage.gather import Ask
 from shared.storage.keys import StudyKey
 from shared.storage.pending import schedule_purge
-from shared.storage.planning import batches
+from shared.storage.planning import Known, batches
 from shared.storage.rows import MAX_INLINE_BYTES, Change, Location, NewInstance, Values
 from shared.storage.storage import Storage
 from shared.storage.upload import put_new
@@ -61,11 +62,27 @@ async def commit_together(storage: Storage, key: StudyKey, items: Sequence[Item]
     return await storage.memory.commits.do((key, replaces), Ask(items, size, names, work))
 
 
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """Files whose bytes are uploaded and that no row names yet."""
+
+    storage: Storage
+    key: StudyKey
+    items: Mapping[int, Item]
+    """By the version of the instance."""
+
+    instances: Sequence[NewInstance]
+    seen: Known
+    """The study, as it was during the upload."""
+
+    replaces: bool
+
+
 async def _commit(
     storage: Storage, key: StudyKey, items: Sequence[Item], *, replaces: bool
 ) -> Sequence[Result]:
     try:
-        instances = await _write_blobs(storage, key, items)
+        written = await _write(storage, key, items, replaces=replaces)
     except Unavailable as error:
         return [error] * len(items)
     except Exception:
@@ -74,27 +91,19 @@ async def _commit(
         if len(items) == 1:
             return [Refused(Failure.PROCESSING, items[0].received.file.identity)]
         return [(await _commit(storage, key, [item], replaces=replaces))[0] for item in items]
-    by_version = {new.version: item for new, item in zip(instances, items, strict=True)}
     results: dict[int, Result] = {}
-    for batch in batches(instances):
-        results |= await _commit_batch(storage, key, batch, by_version, replaces=replaces)
-    return [results[new.version] for new in instances]
+    for batch in batches(written.instances):
+        results |= await _commit_batch(written, batch)
+    return [results[new.version] for new in written.instances]
 
 
-async def _commit_batch(
-    storage: Storage,
-    key: StudyKey,
-    batch: Sequence[NewInstance],
-    items: Mapping[int, Item],
-    *,
-    replaces: bool,
-) -> dict[int, Result]:
+async def _commit_batch(written: _Written, batch: Sequence[NewInstance]) -> dict[int, Result]:
     """Commit what one transaction holds, and give what became of each instance by its version."""
+    storage, key = written.storage, written.key
     try:
-        existing = await _write_rows(storage, key, batch, replaces=replaces)
+        existing = await _write_rows(written, batch)
         outcomes: dict[int, Result] = {
-            new.version: await _outcome(storage, key, new, items[new.version], exists=new.version in existing)
-            for new in batch
+            new.version: await _outcome(written, new, exists=new.version in existing) for new in batch
         }
         await _forget_bytes(storage, key, [new for new in batch if new.version in existing])
         return outcomes
@@ -103,27 +112,27 @@ async def _commit_batch(
     except Exception:
         log.exception("files=%d could not be committed", len(batch))
     if len(batch) == 1:
-        identity = items[batch[0].version].received.file.identity
+        identity = written.items[batch[0].version].received.file.identity
         return {batch[0].version: Refused(Failure.PROCESSING, identity)}
     results: dict[int, Result] = {}
     for new in batch:
-        results |= await _commit_batch(storage, key, [new], items, replaces=replaces)
+        results |= await _commit_batch(written, [new])
     return results
 
 
-async def _write_rows(
-    storage: Storage, key: StudyKey, batch: Sequence[NewInstance], *, replaces: bool
-) -> set[int]:
+async def _write_rows(written: _Written, batch: Sequence[NewInstance]) -> set[int]:
     """Give the versions of those whose address is taken."""
-    if not replaces:
-        return await commit(storage, key, batch)
-    await upsert(storage, key, batch)
+    if not written.replaces:
+        return await commit(written.storage, written.key, batch, written.seen)
+    await upsert(written.storage, written.key, batch, written.seen)
     return set()
 
 
-async def _outcome(storage: Storage, key: StudyKey, new: NewInstance, item: Item, *, exists: bool) -> Outcome:
+async def _outcome(written: _Written, new: NewInstance, *, exists: bool) -> Outcome:
+    item = written.items[new.version]
     identity, passed = item.received.file.identity, item.received.passed
-    if exists and not (item.taken is Taken.ACCEPT_IDENTICAL and await is_same(storage, key, new)):
+    accepts = item.taken is Taken.ACCEPT_IDENTICAL
+    if exists and not (accepts and await is_same(written.storage, written.key, new)):
         return Refused(Failure.EXISTS, identity)
     return Stored(identity, passed.warning, passed.comments)
 
@@ -136,14 +145,17 @@ async def _forget_bytes(storage: Storage, key: StudyKey, duplicates: Sequence[Ne
         await schedule_purge(storage, key, changes, storage.times.grace)
 
 
-async def _write_blobs(storage: Storage, key: StudyKey, items: Sequence[Item]) -> list[NewInstance]:
+async def _write(storage: Storage, key: StudyKey, items: Sequence[Item], *, replaces: bool) -> _Written:
     """Upload what rows will name."""
     await active.note(storage, key)
-    located = await _write_bytes(storage, key, items)
-    return [
+    series = {item.address[1] for item in items}
+    located, seen = await asyncio.gather(_write_bytes(storage, key, items), look(storage, key, series))
+    instances = [
         await _with_details(storage, key, make_instance(item.received, where))
         for item, where in zip(items, located, strict=True)
     ]
+    by_version = {new.version: item for new, item in zip(instances, items, strict=True)}
+    return _Written(storage, key, by_version, instances, seen, replaces)
 
 
 async def _write_bytes(storage: Storage, key: StudyKey, items: Sequence[Item]) -> list[Location]:
