@@ -2,9 +2,9 @@
 
 import azure.functions as func
 
-from functions import background, delete, health, qido, stow, wado
+from functions import background, delete, health, operations, qido, stow, uploads, wado
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 
-for module in (stow, wado, qido, delete, health, background):
+for module in (stow, uploads, wado, qido, delete, operations, health, background):
     app.register_functions(module.blueprint)

@@ -28,7 +28,7 @@ class Sampler:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._stacks: Counter[Stack] = Counter()
+        self.stacks: Counter[Stack] = Counter()
 
     def note(self, _number: int, frame: FrameType | None) -> None:
         """Note where the main thread is."""
@@ -36,16 +36,16 @@ class Sampler:
         while frame is not None and len(stack) < MAX_DEPTH:
             stack.append(f"{frame.f_code.co_filename}:{frame.f_code.co_qualname}")
             frame = frame.f_back
-        self._stacks[tuple(stack)] += 1
+        self.stacks[tuple(stack)] += 1
 
     def forget(self, _number: int, _frame: FrameType | None) -> None:
         """Begin anew."""
-        self._stacks.clear()
+        self.stacks.clear()
 
     def write(self, _number: int, _frame: FrameType | None) -> None:
         """Write everything at once, so that a reader sees all of it or nothing."""
         unfinished = self._file.with_suffix(".part")
-        unfinished.write_text(json.dumps([[stack, count] for stack, count in self._stacks.items()]))
+        unfinished.write_text(json.dumps([[stack, count] for stack, count in self.stacks.items()]))
         unfinished.rename(self._file)
 
 

@@ -1,17 +1,22 @@
-"""What happens after the answer: the change feed, purges, and the sweep."""
+"""What happens after the answer: the change feed, uploads, purges, and the sweep."""
 
 import json
 import logging
+from functools import partial
 
 import azure.functions as func
 
 from functions.service import service
+from functions.uploads import store_uploaded
 from shared.changefeed.emit import emit, emit_pending
 from shared.config import CONNECTION
 from shared.storage import keys
 from shared.storage.keys import StudyKey
+from shared.storage.storage import Storage
 from shared.upkeep.purge import purge
 from shared.upkeep.sweep import Mended, visit_due
+from shared.uploads.run import run
+from shared.uploads.sweep import sweep_uploads
 
 GATHER_SECONDS = 0.2
 EVERY_FIVE_MINUTES = "0 */5 * * * *"
@@ -45,11 +50,35 @@ async def purge_deleted(message: func.QueueMessage) -> None:
     log.info("function=purge_deleted done=%s", done)
 
 
+@blueprint.function_name("store_upload")
+@blueprint.queue_trigger(arg_name="message", queue_name=keys.UPLOAD_QUEUE, connection=CONNECTION)
+async def store_upload(message: func.QueueMessage) -> None:
+    """A client has uploaded something: store it."""
+    wanted = json.loads(message.get_body())
+    store = partial(store_uploaded, service())
+    status = await run(service().storage, wanted["upload"], store)
+    log.info("function=store_upload status=%s", status)
+
+
 @blueprint.function_name("sweep")
 @blueprint.timer_trigger(arg_name="timer", schedule=EVERY_FIVE_MINUTES)
 async def sweep(timer: func.TimerRequest) -> None:
     """Finish what a crash left."""
-    storage = service().storage
+    try:
+        await _sweep_studies(service().storage)
+    finally:
+        tidied = await sweep_uploads(service().storage)
+        log.info(
+            "function=sweep abandoned=%d woken=%d uploads=%d operations=%d failed=%d",
+            tidied.abandoned,
+            tidied.woken,
+            tidied.blobs,
+            tidied.operations,
+            tidied.failed,
+        )
+
+
+async def _sweep_studies(storage: Storage) -> None:
     total = Mended()
     try:
         async for found in visit_due(storage):

@@ -1,8 +1,9 @@
 """Where HTTP meets the service: one place that reads requests, makes responses and answers refusals."""
 
+import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -29,7 +30,11 @@ VERSIONS = ("v1.0-prerelease", "v1", "v2")
 MAX_DRAINED_BYTES = 16 * 1024 * 1024
 """A refused upload is read up to here, so that the client sees the answer and not a reset."""
 
+MAX_DRAIN_SECONDS = 5.0
+"""And for so long."""
+
 CLIENT_LEFT = 499
+NO_HEADERS: Mapping[str, str] = {}
 
 log = logging.getLogger("dicomweb")
 
@@ -154,7 +159,7 @@ async def respond(name: str, req: Request, answer: Callable[[], Awaitable[Answer
             given = await answer()
         except DicomWebError as error:
             await _drain(req)
-            given = _refusal(error.status, str(error))
+            given = _refusal(error.status, str(error), error.headers)
         except ClientDisconnect:
             given = _refusal(CLIENT_LEFT, "")
         except Exception:
@@ -172,8 +177,8 @@ class _Record:
     began: float
 
 
-def _refusal(status: int, text: str) -> Answer:
-    return Answer(status, {"Content-Type": "text/plain; charset=utf-8"}, text.encode())
+def _refusal(status: int, text: str, headers: Mapping[str, str] = NO_HEADERS) -> Answer:
+    return Answer(status, {"Content-Type": "text/plain; charset=utf-8", **headers}, text.encode())
 
 
 async def _response(req: Request, given: Answer, record: _Record, calls: Calls) -> Response:
@@ -229,10 +234,11 @@ def _log(record: _Record, given: Answer, calls: Calls, sent: int) -> None:
 async def _drain(req: Request) -> None:
     read = 0
     try:
-        async for chunk in req.stream():
-            read += len(chunk)
-            if read > MAX_DRAINED_BYTES:
-                return
-    except (ClientDisconnect, RuntimeError):
-        # Gone, or the body was read to its end before.
+        async with asyncio.timeout(MAX_DRAIN_SECONDS):
+            async for chunk in req.stream():
+                read += len(chunk)
+                if read > MAX_DRAINED_BYTES:
+                    return
+    except (ClientDisconnect, RuntimeError, TimeoutError):
+        # Gone, or the body was read to its end before, or the sender takes its time.
         return

@@ -21,6 +21,7 @@ from local.front import Front
 from local.functions import Function, fault_in
 from local.invoker import choose_invoker
 from local.loading import streams_are_on
+from local.protocol import Protocol
 from local.routes import Route, find, make_routes
 from local.runner import Runner
 from local.settings import Settings
@@ -149,7 +150,7 @@ async def serve(front: Front, listening: socket.socket, grace_seconds: float) ->
     """Answer requests until a signal comes."""
     config = uvicorn.Config(
         front,
-        http="httptools",
+        http=Protocol,
         ws="none",
         lifespan="off",
         log_config=None,

@@ -12,6 +12,9 @@ from urllib.parse import urlsplit
 CONNECTION: Final = "DicomStorage"
 """Name of the connection to the storage account, for settings and triggers."""
 
+MAX_UPLOAD_LIFETIME: Final = timedelta(days=6)
+"""What signs the address of an upload lasts seven days at most."""
+
 _GIBIBYTE = 1024**3
 
 T = TypeVar("T")
@@ -30,6 +33,12 @@ class Settings:
 
     max_request_bytes: int
     """Longest store request."""
+
+    max_upload_bytes: int
+    """Longest upload that goes past the service."""
+
+    upload_lifetime: timedelta
+    """How long the address of such an upload can be written to."""
 
     accept_identical: bool
     """Whether an instance stored again with the same bytes counts as stored, not as refused."""
@@ -61,6 +70,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     return Settings(
         public_url=read("DICOM_PUBLIC_URL", _url, "", "an http or https address without query"),
         max_request_bytes=read("DICOM_MAX_REQUEST_BYTES", _positive, str(4 * _GIBIBYTE), "a number above 0"),
+        max_upload_bytes=read("DICOM_MAX_UPLOAD_BYTES", _positive, str(32 * _GIBIBYTE), "a number above 0"),
+        upload_lifetime=read("DICOM_UPLOAD_SECONDS", _lifetime, "3600", "a number of seconds, 1 to 518400"),
         accept_identical=read("DICOM_ACCEPT_IDENTICAL", _flag, "false", "true or false"),
         retention=read("DICOM_RETENTION_SECONDS", _seconds, "259200", "a number of seconds, 0 or more"),
         grace=read("DICOM_GRACE_SECONDS", _seconds, "900", "a number of seconds, 0 or more"),
@@ -89,6 +100,13 @@ def _seconds(text: str) -> timedelta:
     if not 0 <= number < 10**10:
         raise ValueError
     return timedelta(seconds=number)
+
+
+def _lifetime(text: str) -> timedelta:
+    lifetime = _seconds(text)
+    if not timedelta(seconds=1) <= lifetime <= MAX_UPLOAD_LIFETIME:
+        raise ValueError
+    return lifetime
 
 
 def _flag(text: str) -> bool:

@@ -4,6 +4,7 @@ The class is the kind; the message is for the sender: what was wrong, and what w
 Nothing from a dataset goes into a message.
 """
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 
@@ -11,6 +12,8 @@ class DicomWebError(Exception):
     """Something the client can be told, as plain text (API rules section 1.7)."""
 
     status: ClassVar[int] = 500
+    headers: ClassVar[Mapping[str, str]] = {}
+    """What the answer says beside the text."""
 
 
 class BadRequest(DicomWebError):
@@ -37,16 +40,32 @@ class Conflict(DicomWebError):
     status = 409
 
 
+class Gone(DicomWebError):
+    """What was there is there no longer, and will not come back."""
+
+    status = 410
+
+
 class TooLarge(DicomWebError):
     """The request is larger than a limit allows."""
 
     status = 413
 
 
+class BodyTooLong(TooLarge):
+    """The body as a whole is longer than this resource takes."""
+
+
 class UnsupportedMediaType(DicomWebError):
     """The body is in a form this resource does not take."""
 
     status = 415
+
+
+class UnsupportedCoding(UnsupportedMediaType):
+    """The body is compressed in a way this resource does not undo (RFC 9110 section 15.5.16)."""
+
+    headers: ClassVar[Mapping[str, str]] = {"Accept-Encoding": "gzip, deflate"}
 
 
 class RangeNotSatisfiable(DicomWebError):

@@ -178,12 +178,12 @@ def as_instance(
 def write(dataset: Dataset, transfer_syntax: str = EXPLICIT) -> bytes:
     """The bytes of a file."""
     meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = UID(SECONDARY_CAPTURE)
-    meta.MediaStorageSOPInstanceUID = UID("1.2.3")
-    meta.TransferSyntaxUID = UID(transfer_syntax)
-    dataset.file_meta = meta
     out = io.BytesIO()
     with unchecked():
+        meta.MediaStorageSOPClassUID = UID(SECONDARY_CAPTURE)
+        meta.MediaStorageSOPInstanceUID = UID("1.2.3")
+        meta.TransferSyntaxUID = UID(transfer_syntax)
+        dataset.file_meta = meta
         dcmwrite(out, dataset, enforce_file_format=True)
     return out.getvalue()
 

@@ -21,8 +21,10 @@ from shared.dicom.headers import (
 )
 from shared.dicom.levels import NEVER, BulkSpan, Kind, Level, PixelElement
 from shared.dicom.metadata import MetadataWriter
-from shared.dicom.pixels import MAX_TABLE_BYTES, TAIL_BYTES, Fragments
-from shared.dicom.plans import Plan, Role
+from shared.dicom.pixels import MAX_TABLE_BYTES, Fragments
+from shared.dicom.plans import SEARCHED_VRS, Plan, Role
+from shared.dicom.validate import Checks, Findings, Problem
+from shared.dicom.window import Window
 
 MAX_VALUE_BYTES: Final = 1024 * 1024
 """Longer values are treated as bulk: left out of metadata, but noted so that they can be found."""
@@ -33,19 +35,23 @@ MAX_DEPTH: Final = 64
 MAX_BULK_SPANS: Final = 4096
 """Values left out that are noted; further ones are left out only."""
 
-STEP_BYTES: Final = 64 * 1024
-"""Read at once, so that a large piece fed is not copied whole."""
-
-Chunk = bytes | bytearray | memoryview
-
 _UNDEFINED: Final = 0xFFFFFFFF
 _PIXEL_TAGS: Final = frozenset({plans.PIXEL_DATA, plans.FLOAT_PIXEL_DATA, plans.DOUBLE_FLOAT_PIXEL_DATA})
 
 
-class DatasetReader:
+class DatasetReader(Window):
     """Takes the bytes of a dataset in pieces and keeps what it says."""
 
-    def __init__(self, coding: Coding, start: int, *, max_value_bytes: int = MAX_VALUE_BYTES) -> None:
+    def __init__(
+        self,
+        coding: Coding,
+        start: int,
+        *,
+        max_value_bytes: int = MAX_VALUE_BYTES,
+        checks: Checks = Checks.NONE,
+    ) -> None:
+        super().__init__(start)
+        self.findings = Findings(checks)
         self.metadata = MetadataWriter()
         self.values: dict[int, bytes] = {}
         """Raw values of the elements watched for, top level only."""
@@ -57,30 +63,10 @@ class DatasetReader:
 
         self.extended_offsets = b""
         self._max_value_bytes = max_value_bytes
+        self._checks_all = checks is Checks.ALL
+        self._checks_searched = checks is Checks.SEARCHED
         self._level = Level(Kind.DATASET, coding, Scope(), start)
         self._levels = [self._level]
-        self._pending = bytearray()
-        self._need = SHORT_HEADER_BYTES
-        self._buffer = b""
-        self._at = 0
-        self._base = start
-        self._skip = 0
-        self._tail = b""
-
-    def feed(self, chunk: Chunk) -> None:
-        """Take the next bytes.
-
-        Raises:
-            NotDicom: They cannot be part of a dataset.
-        """
-        view = memoryview(chunk)
-        at = 0
-        while at < len(view):
-            if self._skip:
-                at += self._pass_through(view[at:])
-            else:
-                self._read(view[at : at + STEP_BYTES])
-                at += STEP_BYTES
 
     def finish(self) -> None:
         """Say that no byte follows.
@@ -88,6 +74,9 @@ class DatasetReader:
         Raises:
             NotDicom: The dataset is not complete.
         """
+        if not self._skip and not self._pending:
+            # What was passed over may have ended items and sequences too.
+            self._go_on()
         level = self._level
         if not self._skip and not self._pending and level.kind is Kind.FRAGMENTS and len(self._levels) == 2:
             self.unterminated = True
@@ -100,17 +89,10 @@ class DatasetReader:
         """Whether the elements that identify the instance have gone by."""
         return self._levels[0].last_tag >= plans.SERIES_INSTANCE
 
-    def _read(self, view: memoryview) -> None:
-        """Read as many elements as are whole by now, and keep the rest for the next time."""
-        self._pending += view
-        if len(self._pending) < self._need:
-            return
-        self._buffer, self._at, self._need = bytes(self._pending), 0, SHORT_HEADER_BYTES
-        while self._step():
-            pass
-        del self._pending[: self._at]
-        self._base += self._at
-        self._buffer = b""
+    @property
+    def last_tag(self) -> int:
+        """The element of the top level that was begun last; 0 before the first."""
+        return max(self._levels[0].last_tag, 0)
 
     def _step(self) -> bool:
         """Go on as far as the open level allows; False when more bytes are needed."""
@@ -147,17 +129,20 @@ class DatasetReader:
         return False
 
     def _take(self, level: Level, plan: Plan, raw: bytes) -> None:
-        """Take one plain value.
-
-        All of them come through here, whole: this is the place to check them against VR and multiplicity.
-        """
+        """Take one plain value: all of them come through here, whole."""
         if plan.tag <= level.last_tag:
             self.metadata.unordered = True
         level.last_tag = plan.tag
         if plan.watched:
             level.scope.note(plan.tag, raw)
-            if len(self._levels) == 1:
-                self.values[plan.tag] = raw
+            if len(self._levels) == 1 and plan.tag in plans.WATCHED_TAGS:
+                self._keep(plan.tag, raw)
+        if self._checks_all:
+            is_odd = not plan.is_fine(raw)
+        else:
+            is_odd = self._checks_searched and plan.tag in SEARCHED_VRS
+        if is_odd and not self._examine(level, plan, raw):
+            return
         text = plan.render(raw, level.scope.charset) if raw and plan.render else ""
         if text is None:
             return
@@ -166,6 +151,23 @@ class DatasetReader:
         self.metadata.add(piece)
         if plan.indexed and len(self._levels) == 1:
             self.metadata.index(piece)
+
+    def _examine(self, level: Level, plan: Plan, raw: bytes) -> bool:
+        """Look closely at a value; False when metadata leave its element out."""
+        finding = self.findings.examine(plan, raw, level.scope.charset, nested=len(self._levels) > 1)
+        if finding is None or not self.findings.leaves_out(finding):
+            return True
+        # What should have one value is searched by its first (Q-29), even where metadata have none.
+        if finding.problem is Problem.NUMBER and plan.tag in SEARCHED_VRS and plan.render:
+            self.metadata.index(f"{plan.prefix}{plan.render(raw, level.scope.charset)}}}")
+        return False
+
+    def _keep(self, tag: int, raw: bytes) -> None:
+        """Keep a value that the reader or its caller needs."""
+        # By the first UIDs a large file may be on its way into storage already.
+        if tag in plans.IDENTIFYING_TAGS and self.values.get(tag, raw) != raw:
+            raise NotDicom(f"A UID of the instance comes twice and differs, {self._place()}.")
+        self.values[tag] = raw
 
     def _read_other(self, plan: Plan, start: int, length: int) -> bool:
         """Take an element that is no plain value, or one that is not whole yet."""
@@ -223,11 +225,11 @@ class DatasetReader:
         level = self._level
         if plan.role is Role.SEQUENCE:
             return self._open_sequence(plan, start, _UNDEFINED)
+        if plan.role is not Role.BULK:
+            raise NotDicom(f"A plain element has no length, {self._place()}.")
         # UN without a length is a sequence whose VR the writer did not know, in implicit VR (PS3.5 6.2.2).
         if plan.vr == "UN":
             return self._open_sequence(plans.as_sequence(plan), start, _UNDEFINED, Coding.IMPLICIT)
-        if plan.role is not Role.BULK:
-            raise NotDicom(f"A plain element has no length, {self._place()}.")
         self._note_order(level, plan.tag)
         inner = Level(Kind.FRAGMENTS, level.coding, level.scope, self._base + start, plan=plan)
         inner.path = f"{level.path}{plan.tag:08X}"
@@ -237,8 +239,10 @@ class DatasetReader:
     def _open_sequence(self, plan: Plan, start: int, length: int, coding: Coding | None = None) -> bool:
         level = self._level
         self._note_order(level, plan.tag)
-        if plan.indexed and len(self._levels) == 1:
-            self.metadata.start_capture()
+        if len(self._levels) == 1:
+            self.findings.begin_sequence()
+            if plan.indexed:
+                self.metadata.start_capture()
         self.metadata.add(level.comma + plan.prefix)
         level.comma = ","
         inner = Level(Kind.SEQUENCE, coding or level.coding, level.scope, self._base + start, plan=plan)
@@ -355,31 +359,9 @@ class DatasetReader:
         if length and len(self.bulk) < MAX_BULK_SPANS:
             self.bulk.append(BulkSpan(path, vr, start, length))
 
-    def _whole(self, start: int, length: int) -> bool:
-        """Whether these bytes of the buffer are there; if not, they are what is waited for."""
-        self._need = start + length - self._at
-        return start + length <= len(self._buffer)
-
-    def _pass_over(self, start: int, length: int) -> bool:
-        """Go on behind these bytes, whether they have come or not; their last ones stay in `_tail`."""
-        here = min(len(self._buffer), start + length)
-        self._tail = self._buffer[max(start, here - TAIL_BYTES) : here]
-        self._skip = start + length - here
-        self._at = here
-        return True
-
-    def _pass_through(self, view: memoryview) -> int:
-        """Drop what is to be passed over from the front of the next bytes; say how many those were."""
-        taken = min(len(view), self._skip)
-        self._tail = (self._tail + bytes(view[max(0, taken - TAIL_BYTES) : taken]))[-TAIL_BYTES:]
-        self._skip -= taken
-        self._base += taken
-        return taken
-
     def _place(self) -> str:
         """Where the reader is, for a message: a tag, never a value."""
-        tag = max(self._levels[0].last_tag, 0)
-        return f"at or behind ({tag >> 16:04X},{tag & 0xFFFF:04X})"
+        return f"at or behind ({self.last_tag >> 16:04x},{self.last_tag & 0xFFFF:04x})"
 
 
 _STEPS: Final = {

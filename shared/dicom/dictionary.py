@@ -54,6 +54,10 @@ def _keywords() -> dict[str, int]:
 def _masked(tag: int) -> str | None:
     """The key of the repeating attribute this tag belongs to, if it could be one."""
     text = f"{tag:08X}"
+    # Few groups have such attributes, and a file may have a million tags that nobody knows.
+    groups = _repeating_groups()
+    if text[:4] not in groups and f"{text[:2]}xx" not in groups:
+        return None
     known = _repeating()
     return next((mask for mask in _masks(text) if mask in known), None)
 
@@ -79,6 +83,11 @@ def _standard() -> dict[int, tuple[str, str, str, str, str]]:
 def _repeating() -> dict[str, tuple[str, str, str, str, str]]:
     found: dict[str, tuple[str, str, str, str, str]] = _run("_dicom_dict").RepeatersDictionary
     return found
+
+
+@cache
+def _repeating_groups() -> frozenset[str]:
+    return frozenset(mask[:4] for mask in _repeating())
 
 
 @cache

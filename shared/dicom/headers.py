@@ -13,6 +13,13 @@ from shared.dicom.text import LATIN, Charset, charset_of
 SHORT_HEADER_BYTES: Final = 8
 WIDE_HEADER_BYTES: Final = 12
 
+# What is kept, also as keys of caches, is bounded; nothing real comes near.
+MAX_CHARSET_BYTES: Final = 256
+MAX_CREATORS: Final = 1024
+"""Private creators of one dataset or item that are told apart."""
+
+MAX_CREATOR_BYTES: Final = 256
+
 
 class Coding(IntEnum):
     """How elements are written."""
@@ -45,11 +52,12 @@ class Scope:
     def note(self, tag: int, raw: bytes) -> None:
         """Take the value of an element that changes the meaning of others."""
         if tag == plans.SPECIFIC_CHARACTER_SET:
-            self.charset = charset_of(raw)
+            self.charset = charset_of(raw[:MAX_CHARSET_BYTES])
         elif tag == plans.PIXEL_REPRESENTATION:
             self.signed = any(raw)
-        elif plans.is_private(tag):
-            self.creators[tag >> 16 << 8 | tag & 0xFF] = self.charset.text(raw).strip("\0 ")
+        elif plans.is_private(tag) and len(self.creators) < MAX_CREATORS:
+            text = self.charset.text(raw[:MAX_CREATOR_BYTES])
+            self.creators[tag >> 16 << 8 | tag & 0xFF] = text.strip("\0 ")
 
 
 Header = tuple[Plan, int, int]

@@ -5,6 +5,7 @@ from typing import Final
 
 from shared.dicom.errors import NotDicom
 from shared.dicom.headers import READ_HEADER, SHORT_HEADER_BYTES, Coding, Scope
+from shared.dicom.uid import is_uid
 
 PREAMBLE: Final = bytes(128) + b"DICM"
 """What the caller puts before a file that begins with group 0002 at once."""
@@ -73,13 +74,15 @@ def read_front(head: bytes, *, complete: bool) -> Front | None:
     found = _read_group(head, at)
     # Six bytes of the dataset tell whether it is written as declared.
     if found is None or (len(head) < found[1] + 6 and not complete):
-        if len(head) - at > MAX_META_BYTES or complete:
+        if len(head) - at > MAX_META_BYTES + 6 or complete:
             raise NotDicom("Group 0002 is cut off or too long.")
         return None
     transfer_syntax, end = found
+    if end - at > MAX_META_BYTES:
+        raise NotDicom("Group 0002 is too long.")
     if end == at:
         raise NotDicom("The file has no group 0002.")
-    if not transfer_syntax:
+    if not is_uid(transfer_syntax):
         raise NotDicom("Group 0002 names no transfer syntax.")
     return Front(preamble, transfer_syntax, _coding(transfer_syntax, head[end + 4 : end + 6]), end)
 

@@ -49,7 +49,7 @@ class MetadataWriter:
         self._compressor = zlib.compressobj(COMPRESSION_LEVEL)
         self._compressed = bytearray()
         self._text_bytes = 0
-        self._indexed: list[str] = []
+        self._indexed: dict[str, str] = {}
         self._captured_from: int | None = None
 
     def add(self, piece: str) -> None:
@@ -61,8 +61,12 @@ class MetadataWriter:
 
     def index(self, element: str) -> None:
         """Keep the text of a whole element, with or without the comma before it, for `attributes` too."""
+        # By tag, so that an element that comes again and again is kept once. It may be too long to keep.
+        element = element.removeprefix(",")
+        tag = element[:10]
+        self._indexed.pop(tag, None)
         if len(element) <= FLUSH_CHARACTERS:
-            self._indexed.append(element)
+            self._indexed[tag] = element
 
     def start_capture(self) -> None:
         """Index what is added from here to `end_capture`, unless it grows too large."""
@@ -72,12 +76,12 @@ class MetadataWriter:
     def end_capture(self) -> None:
         """The element that is captured is complete."""
         if self._captured_from is not None:
-            self._indexed.append("".join(self._pieces[self._captured_from :]))
+            self.index("".join(self._pieces[self._captured_from :]))
         self._captured_from = None
 
     def attributes(self) -> dict[str, JsonElement]:
         """The indexed elements as values, trimmed of NULs and trailing blanks, for comparison."""
-        text = "".join(self._indexed).lstrip(",")
+        text = ",".join(self._indexed.values())
         found: dict[str, JsonElement] = json.loads(f"{{{text}}}")
         if "\\u0000" in text:
             for element in found.values():

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from shared.dicom import plans
-from shared.dicom.dataset import MAX_VALUE_BYTES, Chunk, DatasetReader
+from shared.dicom.dataset import MAX_VALUE_BYTES, DatasetReader
 from shared.dicom.errors import NotDicom
 from shared.dicom.frames import FrameIndex
 from shared.dicom.levels import BulkSpan
@@ -19,6 +19,8 @@ from shared.dicom.meta import PREAMBLE, Front, has_preamble, read_front
 from shared.dicom.metadata import JsonElement
 from shared.dicom.pixels import Geometry, encapsulated_index, native_index, read_geometry
 from shared.dicom.uid import trim_uid
+from shared.dicom.validate import Checks, Finding
+from shared.dicom.window import Chunk
 
 __all__ = [
     "PREAMBLE",
@@ -40,6 +42,18 @@ FRONT_STEP_BYTES: Final = 1024
 INFLATE_STEP_BYTES: Final = 256 * 1024
 """Inflated at once."""
 
+DEFLATED_STEP_BYTES: Final = 16 * 1024
+"""Given to be inflated at once: what is left of it is copied at each step."""
+
+# Pixels of one colour shrink a thousandfold and are passed over at hardly any cost, so only elements count
+# here. Those of real files shrink ten- to thirtyfold, and the first 8 MiB, more than most have, are free.
+MAX_INFLATED_ELEMENTS_BYTES: Final = 64 * 1024**2
+"""Elements of a deflated dataset, without the values that are passed over."""
+
+FREE_INFLATED_ELEMENTS_BYTES: Final = 8 * 1024**2
+MAX_ELEMENTS_RATIO: Final = 16
+"""Bytes of elements beyond the free ones for each byte received."""
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -59,7 +73,8 @@ class Part10File:
     identity: Identity
     attributes: Mapping[str, JsonElement]
     """Top-level elements among `tags.INDEXED_TAGS`, by key such as "00100010"; text is trimmed of NULs and
-    trailing blanks. A sequence of more than 64 K characters is not among them."""
+    trailing blanks. A sequence of more than 64 K characters is not among them. Of a searched attribute that
+    should have one value and was found to have several, the first is here."""
 
     metadata: bytes
     """DICOM JSON object of the dataset as API rules section 7.2 wants it, in UTF-8, compressed with zlib."""
@@ -76,21 +91,30 @@ class Part10File:
     length: int
     """Bytes of the file as stored, with the preamble that the caller puts before it."""
 
+    findings: tuple[Finding, ...] = ()
+    """What is wrong with its elements, as far as they were checked; see `validate.MAX_FINDINGS`."""
+
 
 class Part10Reader:
     """Reads a Part 10 file as its bytes arrive, in pieces of any size."""
 
     def __init__(
-        self, *, max_value_bytes: int = MAX_VALUE_BYTES, max_inflated_bytes: int = MAX_INFLATED_BYTES
+        self,
+        *,
+        checks: Checks = Checks.NONE,
+        max_value_bytes: int = MAX_VALUE_BYTES,
+        max_inflated_bytes: int = MAX_INFLATED_BYTES,
     ) -> None:
         self.starts_with_preamble: bool | None = None
         """False for a file that begins with group 0002: the caller puts `PREAMBLE` before it, and every
         position reported counts it already. None until enough bytes have come to tell."""
 
+        self._checks = checks
         self._max_value_bytes = max_value_bytes
         self._max_inflated_bytes = max_inflated_bytes
         self._received = 0
         self._head = bytearray()
+        self._look_at_bytes = 0
         self._front: Front | None = None
         self._dataset: DatasetReader | None = None
         self._inflater: _Inflater | None = None
@@ -102,6 +126,16 @@ class Part10Reader:
         if self._identity is None and self._dataset is not None and self._dataset.past_identity:
             self._identity = _identity(self._dataset)
         return self._identity
+
+    @property
+    def seen(self) -> Identity | None:
+        """The UIDs that have gone by so far, for the answer about a damaged file; None before the first."""
+        return _identity(self._dataset) if self._dataset and self._dataset.values else None
+
+    @property
+    def stopped_at(self) -> str:
+        """The last element of the top level that was begun, such as "00100010", to tell where damage lies."""
+        return f"{self._dataset.last_tag if self._dataset else 0:08X}"
 
     @property
     def transfer_syntax(self) -> str | None:
@@ -119,7 +153,8 @@ class Part10Reader:
         while self._dataset is None and view:
             self._head += view[:FRONT_STEP_BYTES]
             view = view[FRONT_STEP_BYTES:]
-            self._read_front(complete=False)
+            if len(self._head) >= self._look_at_bytes:
+                self._read_front(complete=False)
         if self._dataset is not None:
             self._feed_dataset(self._dataset, view)
 
@@ -143,6 +178,8 @@ class Part10Reader:
 
     def _read_front(self, *, complete: bool) -> None:
         head = bytes(self._head)
+        # It is read from its start each time, so not for every byte of a sender that sends single ones.
+        self._look_at_bytes = len(head) + len(head) // 16
         if self.starts_with_preamble is None:
             self.starts_with_preamble = has_preamble(head, complete=complete)
         front = read_front(head, complete=complete)
@@ -150,7 +187,9 @@ class Part10Reader:
             return
         self._front = front
         start = 0 if front.deflated else self._added + front.size
-        self._dataset = DatasetReader(front.coding, start, max_value_bytes=self._max_value_bytes)
+        self._dataset = DatasetReader(
+            front.coding, start, max_value_bytes=self._max_value_bytes, checks=self._checks
+        )
         self._inflater = _Inflater(self._max_inflated_bytes) if front.deflated else None
         self._head.clear()
         self._feed_dataset(self._dataset, head[front.size :])
@@ -171,12 +210,13 @@ class Part10Reader:
         return Part10File(
             transfer_syntax=front.transfer_syntax,
             identity=identity,
-            attributes=dataset.metadata.attributes(),
+            attributes=_attributes(dataset),
             metadata=dataset.metadata.finish(),
             bulk=tuple(dataset.bulk),
             frames=self._frames(front, dataset, geometry),
             number_of_frames=(geometry.number_of_frames or 1) if dataset.pixels else 0,
             length=self._added + self._received,
+            findings=dataset.findings.all(),
         )
 
     def _frames(self, front: Front, dataset: DatasetReader, geometry: Geometry) -> FrameIndex | None:
@@ -203,6 +243,7 @@ class _Inflater:
     def __init__(self, max_bytes: int) -> None:
         self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
         self._left = max_bytes
+        self._received = 0
 
     @property
     def done(self) -> bool:
@@ -211,19 +252,48 @@ class _Inflater:
 
     def feed(self, chunk: Chunk, dataset: DatasetReader) -> None:
         """Inflate the next bytes into the dataset; what follows their end is padding."""
-        rest: Chunk = chunk
+        view = memoryview(chunk)
+        while view and not self.done:
+            # Cut at the same places however the file comes, so that the same is allowed of it.
+            end = DEFLATED_STEP_BYTES - self._received % DEFLATED_STEP_BYTES
+            self._take(view[:end], dataset)
+            view = view[end:]
+
+    def _take(self, piece: Chunk, dataset: DatasetReader) -> None:
+        self._received += len(piece)
         while not self._inflate.eof:
             try:
-                plain = self._inflate.decompress(rest, INFLATE_STEP_BYTES)
+                plain = self._inflate.decompress(piece, INFLATE_STEP_BYTES)
             except zlib.error as error:
                 raise NotDicom("The dataset is not deflated as its transfer syntax says.") from error
             self._left -= len(plain)
-            if self._left < 0:
-                raise NotDicom("The dataset is larger than allowed once it is inflated.")
             dataset.feed(plain)
-            rest = self._inflate.unconsumed_tail
-            if not plain and not rest:
+            if self._left < 0 or dataset.element_bytes > self._allowed:
+                raise NotDicom("The dataset is larger than allowed once it is inflated.")
+            piece = self._inflate.unconsumed_tail
+            if not plain and not piece:
                 return
+
+    @property
+    def _allowed(self) -> int:
+        """How many bytes of elements may have come out of what was received."""
+        steps = -(-self._received // DEFLATED_STEP_BYTES)
+        allowed = FREE_INFLATED_ELEMENTS_BYTES + MAX_ELEMENTS_RATIO * DEFLATED_STEP_BYTES * steps
+        return min(allowed, MAX_INFLATED_ELEMENTS_BYTES)
+
+
+def _attributes(dataset: DatasetReader) -> dict[str, JsonElement]:
+    found = dataset.metadata.attributes()
+    for key in (f"{tag:08X}" for tag in dataset.findings.several()):
+        if key in found:
+            found[key] = _with_first_value(found[key])
+    return found
+
+
+def _with_first_value(element: JsonElement) -> JsonElement:
+    """An element without its further values; none at all where the first is empty."""
+    first = element.get("Value", [])[:1]
+    return {"vr": element["vr"], "Value": first} if first and first[0] else {"vr": element["vr"]}
 
 
 def _identity(dataset: DatasetReader) -> Identity:

@@ -12,7 +12,9 @@ from typing import Final
 
 from shared.dicom import dictionary, render
 from shared.dicom.render import Endian, Render
-from shared.dicom.tags import INDEXED_TAGS
+from shared.dicom.tags import CORE_SEARCH, INDEXED_TAGS
+from shared.dicom.validate_quick import IsFine, always_fine, never_fine, quick_check
+from shared.dicom.validate_rules import ANY_NUMBER, Multiplicity
 
 PIXEL_DATA: Final = 0x7FE00010
 FLOAT_PIXEL_DATA: Final = 0x7FE00008
@@ -27,6 +29,8 @@ SOP_CLASS: Final = 0x00080016
 SOP_INSTANCE: Final = 0x00080018
 STUDY_INSTANCE: Final = 0x0020000D
 SERIES_INSTANCE: Final = 0x0020000E
+PATIENT_ID: Final = 0x00100020
+MODALITIES_IN_STUDY: Final = 0x00080061
 ROWS: Final = 0x00280010
 COLUMNS: Final = 0x00280011
 SAMPLES_PER_PIXEL: Final = 0x00280002
@@ -51,6 +55,21 @@ WATCHED_TAGS: Final = frozenset(
     }
 )
 """Elements whose values the reader itself needs; private creators in implicit VR are among them too."""
+
+IDENTIFYING_TAGS: Final = frozenset({SOP_CLASS, SOP_INSTANCE, STUDY_INSTANCE, SERIES_INSTANCE})
+"""The UIDs of an instance: where its bytes go depends on them while they still arrive."""
+
+SEARCHED_VRS: Final = {
+    SOP_CLASS: "UI",
+    **{
+        int(attribute.tag, 16): attribute.vr
+        for attributes in CORE_SEARCH.values()
+        for attribute in attributes
+        # Made of the series; what a file says of it is not looked at.
+        if int(attribute.tag, 16) != MODALITIES_IN_STUDY
+    },
+}
+"""The VR of each attribute that can be searched or identifies an instance. All of them have one value."""
 
 BULK_VRS: Final = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
 """Left out of metadata at every level (API rules section 7.2)."""
@@ -101,6 +120,9 @@ class Plan:
 
     watched: bool
     indexed: bool
+    multiplicity: Multiplicity
+    is_fine: IsFine
+    """Whether a value breaks no rule at first sight; if not, it is to be looked at (`validate`)."""
 
 
 def _renders(endian: Endian) -> dict[str, Render]:
@@ -213,6 +235,7 @@ def _settled(vr: str) -> str:
 
 def _plan(tag: int, vr: str, layout: Layout, endian: Endian) -> Plan:
     role = _role(tag, vr)
+    multiplicity = _multiplicity(tag)
     return Plan(
         tag=tag,
         vr=vr,
@@ -222,7 +245,24 @@ def _plan(tag: int, vr: str, layout: Layout, endian: Endian) -> Plan:
         prefix=f'"{tag:08X}":{{"vr":"{vr}"',
         watched=tag in WATCHED_TAGS,
         indexed=tag in INDEXED_TAGS,
+        multiplicity=multiplicity,
+        is_fine=_is_fine(tag, vr, multiplicity) if role is Role.VALUE else always_fine,
     )
+
+
+def _multiplicity(tag: int) -> Multiplicity:
+    """Of the dictionary; private elements and those it does not know may have any number of values."""
+    entry = None if is_private(tag) else dictionary.entry_of(tag)
+    return Multiplicity.parse(entry.multiplicity) if entry else ANY_NUMBER
+
+
+def _is_fine(tag: int, vr: str, multiplicity: Multiplicity) -> IsFine:
+    if SEARCHED_VRS.get(tag, vr) != vr:
+        return never_fine
+    quick = quick_check(vr, multiplicity)
+    if tag == PATIENT_ID:
+        return lambda raw: raw.strip(b"\0 ") and quick(raw)
+    return quick
 
 
 _DELIMITERS: Final = {ITEM: Role.MISPLACED, ITEM_END: Role.ITEM_END, SEQUENCE_END: Role.SEQUENCE_END}

@@ -30,7 +30,8 @@ _NUMBER = r"-?(?:0|[1-9][0-9]{0,16})(?:\.[0-9]{1,20})?(?:[eE][-+]?[0-9]{1,2})?"
 _NUMBERS = re.compile(rf"{_NUMBER}(?:\\{_NUMBER})*")
 _INTEGER = r"-?(?:0|[1-9][0-9]{0,14})"
 _INTEGERS = re.compile(rf"{_INTEGER}(?:\\{_INTEGER})*")
-_DECIMAL = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
+# No digit can match in two ways, or a long row of them would take time that grows with its square.
+_DECIMAL = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 _PN_GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
 
 
@@ -68,7 +69,7 @@ def render_name(raw: bytes, charset: Charset) -> str:
     text = charset.name(raw).rstrip(" ")
     if "=" not in text and "\\" not in text:
         return f',"Value":[{{"Alphabetic":{quote(text)}}}]' if text else ""
-    return f',"Value":[{",".join(_name(value) for value in text.split(chr(92)))}]'
+    return f',"Value":[{",".join(_name(value) if value else "null" for value in text.split(chr(92)))}]'
 
 
 def render_decimal(raw: bytes, _: Charset) -> str:

@@ -128,7 +128,7 @@ class Blobs:
         return str(made["etag"])
 
     async def read(
-        self, container: str, name: str, start: int = 0, length: int | None = None
+        self, container: str, name: str, start: int = 0, length: int | None = None, *, etag: str = ""
     ) -> AsyncGenerator[bytes, None]:
         """Read a blob, or a range of it, in pieces as they come.
 
@@ -140,13 +140,14 @@ class Blobs:
             name: Blob name.
             start: First byte, counted from 0.
             length: Bytes wanted; None means up to the end.
+            etag: The version it must have; empty means any.
 
         Raises:
-            BlobMissing: There is no such blob, or it ends before `start + length`.
+            BlobMissing: There is no such blob or version, or it ends before `start + length`.
             Unavailable: Storage did not answer, or broke off too often.
         """
         at, end = start, None if length is None else start + length
-        etag, broken = "", 0
+        broken = 0
         while end is None or at < end:
             request = Request("blob", "GET", blob_path(container, name), headers=_range(at, end, etag))
             async with self._wire.open(request) as response:

@@ -20,6 +20,7 @@ is percent-encoded first, UIDs and partition names cannot contain them.
 import hashlib
 import unicodedata
 from dataclasses import dataclass
+from datetime import datetime
 from urllib.parse import quote
 
 DEFAULT_PARTITION = "Microsoft.Default"
@@ -35,6 +36,15 @@ FEED = "feed"
 PARTITIONS = "partitions"
 
 PURGE_QUEUE = "purge"
+
+UPLOADS = "uploads"
+"""Container of what clients upload past the service, and table of these uploads."""
+
+UPLOAD_QUEUE = "uploads"
+
+OPERATIONS = "operations"
+ANSWERS = "answers"
+"""Container of what is too long for the row of an operation."""
 
 STUDY_ROW = "study"
 AFTER = "~"
@@ -192,6 +202,41 @@ def study_of(archive_partition: str) -> StudyKey:
     """The study whose rows lie in that partition of table `archive`."""
     partition, _, study = archive_partition.partition("|")
     return StudyKey(partition, study)
+
+
+# Operations. An id begins with its version, so that those of one day lie together and can go together.
+
+_VERSION_DIGITS = 16
+
+
+def operation_id(version: int, random: str) -> str:
+    """The id of an operation: 32 hexadecimal digits, of which the last 16 cannot be guessed.
+
+    Args:
+        version: Tells when it was made.
+        random: 16 hexadecimal digits.
+    """
+    return f"{hex_version(version)}{random}"
+
+
+def operation_version(operation: str) -> int:
+    """The version that an operation's id begins with."""
+    return int(operation[:_VERSION_DIGITS], 16)
+
+
+def day_key(moment: datetime) -> str:
+    """The partition, in table `operations`, of those made on one day."""
+    return f"{moment:%Y%m%d}"
+
+
+def answer_blob(day: str, operation: str) -> str:
+    """The blob, in container `answers`, of what an operation has to say."""
+    return f"{day}/{operation}"
+
+
+def upload_key(operation: str) -> str:
+    """The partition, in table `uploads`, of an upload; its id is the row key."""
+    return operation[-1]
 
 
 # Search tables. A term's rows lie in one of a few thousand small partitions: a lookup reads one of

@@ -12,6 +12,7 @@ from shared.storage.leases import Leases
 from shared.storage.queues import Queues
 from shared.storage.rows import LevelRow
 from shared.storage.tables import Tables
+from shared.storage.upload_address import UploadAddresses
 from shared.storage.wire import Wire
 
 MAX_REMEMBERED = 4096
@@ -45,6 +46,9 @@ class Memory:
 
     commits: Gathering = field(default_factory=Gathering)
     """Stores under way, by study."""
+
+    addresses: UploadAddresses = field(default_factory=UploadAddresses)
+    """What it takes to make the address of an upload."""
 
     head: Head | None = None
     """Where the change feed ended when this process wrote it last."""

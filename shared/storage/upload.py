@@ -1,6 +1,7 @@
 """Uploading a blob in blocks while its bytes arrive, in bounded memory."""
 
 import asyncio
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
@@ -56,18 +57,24 @@ class BlockUpload:
             del self._filling[:BLOCK_BYTES]
             await self._send(block)
 
-    async def finish(self) -> None:
+    async def cut(self) -> int:
+        """End the block that is being filled, wait until all are there, and give the number of the next."""
+        await self._send_rest()
+        await self._settle(0)
+        return self._sent
+
+    async def finish(self, order: Iterable[int] | None = None) -> None:
         """Make the blob, whose name nobody else uses, visible.
+
+        Args:
+            order: The numbers of its blocks, where they do not lie in the blob as they were written.
 
         Raises:
             BlobExists: There is one of that name.
             BlobMissing: A block is gone; the service keeps them for a week.
         """
-        if self._filling:
-            await self._send(bytes(self._filling))
-            self._filling.clear()
-        await self._settle(0)
-        names = [_block_name(number) for number in range(self._sent)]
+        await self.cut()
+        names = [_block_name(number) for number in (range(self._sent) if order is None else order)]
         try:
             await self._blobs.commit(self._container, self._name, names)
         except BlobExists as conflict:
@@ -77,6 +84,11 @@ class BlockUpload:
             # After a lost answer the blocks are used up, and the blob is there.
             if not await self._blobs.exists(self._container, self._name):
                 raise
+
+    async def _send_rest(self) -> None:
+        if self._filling:
+            await self._send(bytes(self._filling))
+            self._filling.clear()
 
     async def _send(self, block: bytes) -> None:
         await self._settle(MAX_BLOCKS_AT_ONCE - 1)

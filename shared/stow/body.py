@@ -1,8 +1,12 @@
 """The body of a store request as a stream of parts, whichever form it has."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 
-from shared.errors import TooLarge
+from shared.errors import BodyTooLong
+from shared.web.coding import Inflater
+from shared.web.links import resolve
 from shared.web.multipart import (
     Event,
     Multipart,
@@ -11,23 +15,29 @@ from shared.web.multipart import (
     PartBytes,
     PartEnd,
     Single,
-    require_dicom,
+    kind_of_part,
 )
 
 
 async def read_parts(
-    body: AsyncIterator[bytes], form: Single | Multipart, max_bytes: int
+    body: AsyncIterator[bytes], form: Single | Multipart, max_bytes: int, *, base: str = ""
 ) -> AsyncIterator[Event]:
     """Take a body apart as it arrives.
 
+    Args:
+        body: The bytes, with every content coding undone.
+        form: From `read_store_content_type`.
+        max_bytes: The longest body allowed.
+        base: What relative addresses in it are relative to: its Content-Base, or the URL of the request.
+
     Raises:
         BadRequest: The multipart framing is malformed.
-        UnsupportedMediaType: A part is not a DICOM file.
-        TooLarge: The body is longer than allowed.
+        UnsupportedMediaType: A part is none that belongs into such a request.
+        TooLarge: The body is longer than allowed, or has too many parts.
     """
     counted = _counted(body, max_bytes)
     if isinstance(form, Multipart):
-        async for event in _multipart(counted, form):
+        async for event in _multipart(counted, form, base):
             yield event
         return
     yield PartBegin({})
@@ -36,14 +46,41 @@ async def read_parts(
     yield PartEnd()
 
 
-async def _multipart(body: AsyncIterator[bytes], form: Multipart) -> AsyncIterator[Event]:
+async def inflated(
+    body: AsyncIterator[bytes], codings: Sequence[str], max_bytes: int
+) -> AsyncIterator[bytes]:
+    """Undo the content codings of a body as it arrives, a bounded piece at a time.
+
+    Args:
+        body: The bytes as sent.
+        codings: From `coding.parse_codings`.
+        max_bytes: The longest body allowed, once inflated.
+
+    Raises:
+        BadRequest: The body is damaged or cut off.
+        BodyTooLong: It is longer than allowed.
+    """
+    inflater = Inflater(codings, max_bytes)
+    async for chunk in body:
+        for number, piece in enumerate(inflater.feed(chunk)):
+            # One chunk may hold a thousand times its size: others shall have their turn meanwhile.
+            if number:
+                await asyncio.sleep(0)
+            yield piece
+    inflater.finish()
+
+
+async def _multipart(body: AsyncIterator[bytes], form: Multipart, base: str) -> AsyncIterator[Event]:
     reader = MultipartReader(form.boundary)
     async for chunk in body:
         for event in reader.feed(chunk):
-            if isinstance(event, PartBegin):
-                require_dicom(event.headers, form)
-            yield event
+            yield _described(event, form, base) if isinstance(event, PartBegin) else event
     reader.finish()
+
+
+def _described(begin: PartBegin, form: Multipart, base: str) -> PartBegin:
+    own = begin.headers.get("content-base", "")
+    return replace(begin, kind=kind_of_part(begin.headers, form), base=resolve(base, own))
 
 
 async def _counted(body: AsyncIterator[bytes], max_bytes: int) -> AsyncIterator[bytes]:
@@ -51,6 +88,6 @@ async def _counted(body: AsyncIterator[bytes], max_bytes: int) -> AsyncIterator[
     async for chunk in body:
         length += len(chunk)
         if length > max_bytes:
-            raise TooLarge(f"A store request may have {max_bytes} bytes. Send fewer instances at once.")
+            raise BodyTooLong(f"A store request may have {max_bytes} bytes. Send fewer instances at once.")
         if chunk:
             yield chunk

@@ -5,7 +5,7 @@ from types import TracebackType
 from typing import Self
 
 from shared.dicom.errors import NotDicom
-from shared.dicom.part10 import Identity, Part10File, Part10Reader
+from shared.dicom.part10 import Identity, Part10File
 from shared.errors import Unavailable
 from shared.storage import active, keys
 from shared.storage.keys import study_key
@@ -13,8 +13,9 @@ from shared.storage.rows import Location
 from shared.storage.storage import Storage
 from shared.storage.upload import BlockUpload
 from shared.storage.versions import next_version
-from shared.stow.checks import Passed, Rules, check, identity_problem
+from shared.stow.checks import Passed, Rules, check, identity_problem, refuse_damaged
 from shared.stow.outcome import Failure, Refused
+from shared.stow.reading import Reading
 
 SMALL_BYTES = 4 * 1024 * 1024
 """Files up to here wait in memory for others to share a blob with."""
@@ -47,7 +48,7 @@ class Intake:
         self._storage = storage
         self._partition = partition
         self._rules = rules
-        self._reader = Part10Reader()
+        self._reading = Reading(rules)
         self._held: list[bytes] = []
         self._held_bytes = 0
         self._upload: BlockUpload | None = None
@@ -71,9 +72,9 @@ class Intake:
         if self._refused:
             return
         try:
-            self._reader.feed(data)
-        except NotDicom:
-            await self._refuse()
+            await self._reading.feed(data)
+        except NotDicom as reason:
+            await self._refuse(refuse_damaged(self._reading.reader, reason))
             return
         try:
             await self._keep(data)
@@ -85,10 +86,9 @@ class Intake:
         if self._refused:
             return self._refused
         try:
-            file = self._reader.finish()
-        except NotDicom:
-            await self._refuse()
-            return self._refused or Refused(Failure.VALIDATION)
+            file = await self._reading.finish()
+        except NotDicom as reason:
+            return await self._refuse(refuse_damaged(self._reading.reader, reason))
         passed = check(file, self._rules)
         if isinstance(passed, Refused):
             return passed
@@ -111,12 +111,12 @@ class Intake:
             await self._stop_holding()
 
     async def _stop_holding(self) -> None:
-        identity = self._reader.identity
+        identity = self._reading.reader.identity
         if identity is None:
             if self._held_bytes > MAX_HELD_BYTES:
-                await self._refuse()
+                await self._refuse(Refused(Failure.VALIDATION))
         elif problem := identity_problem(identity, self._rules):
-            await self._refuse(identity, problem)
+            await self._refuse(Refused(Failure.VALIDATION, identity, (problem,)))
         else:
             await self._begin_upload(identity)
 
@@ -133,7 +133,7 @@ class Intake:
         head = b""
         while self._held and len(head) < PREAMBLE_BYTES:
             head += self._held.pop(0)
-        if self._reader.starts_with_preamble:
+        if self._reading.reader.starts_with_preamble:
             pieces = [_BLANK_PREAMBLE, head[PREAMBLE_BYTES:], *self._held]
         else:
             pieces = [_BLANK_PREAMBLE, b"DICM", head, *self._held]
@@ -142,11 +142,12 @@ class Intake:
 
     async def _fail(self, error: Unavailable) -> Refused:
         self.failure = error
-        self._refused = Refused(Failure.PROCESSING, self._reader.identity)
+        self._refused = Refused(Failure.PROCESSING, self._reading.reader.identity)
         await self.__aexit__(None, None, None)
         return self._refused
 
-    async def _refuse(self, identity: Identity | None = None, *comments: str) -> None:
-        self._refused = Refused(Failure.VALIDATION, identity, comments)
+    async def _refuse(self, refused: Refused) -> Refused:
+        self._refused = refused
         self._held = []
         await self.__aexit__(None, None, None)
+        return refused

@@ -13,8 +13,17 @@ Element = Mapping[str, object]
 Dataset = dict[str, Element]
 
 
+SEVERAL_VALUES = "One or more indexed Dicom tag(s) have multiple values, only first value is indexed."
+"""L-16 of the API rules."""
+
+
 class Failure(IntEnum):
-    """Why an instance was not stored."""
+    """Why an instance was not stored (API rules section 3.7).
+
+    45071, "creation in progress or left over from an earlier failure", is not among them. It tells of an
+    instance that was reserved and not committed; here nothing is reserved: one transaction makes an instance
+    exist, so that every other request finds all of it or nothing.
+    """
 
     PROCESSING = 272
     VALIDATION = 43264
@@ -47,6 +56,8 @@ class Stored:
     identity: Identity
     warning: Warned | None = None
     comments: tuple[str, ...] = ()
+    first_value_only: bool = False
+    """Whether it has an attribute with several values of which searches know the first only."""
 
 
 Outcome = Stored | Refused
@@ -58,6 +69,8 @@ class Answer:
 
     status: int
     dataset: Dataset | None
+    warning: str | None = None
+    """For the Warning header: what the client should know though the status may not tell."""
 
 
 def make_answer(
@@ -87,7 +100,8 @@ def make_answer(
     if stored:
         items = (_stored_item(item, instance_url(item.identity), is_v1=is_v1) for item in stored)
         dataset["00081199"] = _element("SQ", *items)
-    return Answer(_status(stored, refused, is_v1=is_v1), dataset)
+    warning = SEVERAL_VALUES if any(item.first_value_only for item in stored) else None
+    return Answer(_status(stored, refused, is_v1=is_v1), dataset, warning)
 
 
 def _status(stored: Sequence[Stored], refused: Sequence[Refused], *, is_v1: bool) -> int:

@@ -4,11 +4,13 @@ from collections.abc import AsyncIterator
 
 from shared.errors import BadRequest, TooLarge, UnsupportedMediaType
 from shared.storage.storage import Storage
+from shared.stow.assembly import Context
 from shared.stow.checks import Rules
+from shared.stow.forms import Forms
 from shared.stow.intake import Intake
 from shared.stow.outcome import Failure, Outcome, Refused
 from shared.stow.shelf import Shelf
-from shared.web.multipart import Event, PartBegin, PartBytes
+from shared.web.multipart import Event, PartBegin, PartBytes, PartKind
 
 
 async def store(
@@ -31,26 +33,33 @@ async def store(
         Unavailable: Nothing was stored, and storage is to blame.
     """
     shelf = Shelf(storage, partition, rules.taken)
+    context = Context(storage, partition, rules)
+    forms = Forms(context, shelf)
     try:
         try:
-            await _take_in(storage, partition, rules, events, shelf)
+            await _take_in(context, events, forms, shelf)
         except (BadRequest, UnsupportedMediaType, TooLarge):
             if not shelf.has_begun:
                 raise
+            await forms.abandon()
             await shelf.add(Refused(Failure.PROCESSING))
         return await shelf.finish()
     finally:
+        await forms.leave()
         await shelf.leave()
 
 
-async def _take_in(
-    storage: Storage, partition: str, rules: Rules, events: AsyncIterator[Event], shelf: Shelf
-) -> None:
+async def _take_in(context: Context, events: AsyncIterator[Event], forms: Forms, shelf: Shelf) -> None:
     async for event in events:
-        if isinstance(event, PartBegin):
-            async with Intake(storage, partition, rules) as intake:
-                await _read_part(events, intake)
-                await shelf.add(await intake.finish(), intake.failure)
+        if not isinstance(event, PartBegin):
+            continue
+        if event.kind is not PartKind.FILE:
+            await forms.take(event, events)
+            continue
+        async with Intake(context.storage, context.partition, context.rules) as intake:
+            await _read_part(events, intake)
+            await shelf.add(await intake.finish(), intake.failure)
+    await forms.finish()
 
 
 async def _read_part(events: AsyncIterator[Event], intake: Intake) -> None:

@@ -134,7 +134,7 @@ async def _outcome(written: _Written, new: NewInstance, *, exists: bool) -> Outc
     accepts = item.taken is Taken.ACCEPT_IDENTICAL
     if exists and not (accepts and await is_same(written.storage, written.key, new)):
         return Refused(Failure.EXISTS, identity)
-    return Stored(identity, passed.warning, passed.comments)
+    return Stored(identity, passed.warning, passed.comments, passed.first_value_only)
 
 
 async def _forget_bytes(storage: Storage, key: StudyKey, duplicates: Sequence[NewInstance]) -> None:

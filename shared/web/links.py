@@ -6,6 +6,7 @@ Source: API rules sections 1.10 and 19.1.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import urljoin
 
 _HOST = re.compile(r"([A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 _PREFIX = re.compile(r"[A-Za-z0-9._~/$-]*")
@@ -76,6 +77,21 @@ def find_origin(
     proto = _first(forwarded, "x-forwarded-proto", re.compile("|".join(_SCHEMES), re.IGNORECASE)) or scheme
     prefix = _first(forwarded, "x-forwarded-prefix", _PREFIX)
     return Origin(f"{proto.lower()}://{host}", prefix.strip("/") if prefix is not None else None)
+
+
+def resolve(base: str, address: str) -> str:
+    """Make an address that a client sent absolute; one that is no address stays as it is.
+
+    Args:
+        base: What it is relative to; "" if nothing is known.
+        address: As sent; "" means the base itself.
+
+    Source: RFC 3986 section 5.2.
+    """
+    try:
+        return urljoin(base, address)
+    except ValueError:
+        return address
 
 
 def _first(headers: Mapping[str, str], name: str, shape: re.Pattern[str]) -> str | None:

@@ -10,11 +10,14 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from enum import Enum, auto
 
 from shared.errors import BadRequest, TooLarge, UnsupportedMediaType
 from shared.web.media import parse_media_type
 
 DICOM = "application/dicom"
+DICOM_JSON = "application/dicom+json"
+DICOM_XML = "application/dicom+xml"
 
 MAX_BOUNDARY_BYTES = 256
 """RFC 2046 allows 70 characters; Orthanc sends 73."""
@@ -28,6 +31,26 @@ _AFTER_DELIMITER = re.compile(rb"--|[ \t]{0,%d}\r?\n" % _MAX_PADDING)
 _AFTER_DELIMITER_BEGUN = re.compile(rb"-|[ \t]{0,%d}\r?" % _MAX_PADDING)
 _END_OF_HEADERS = re.compile(rb"\n\r?\n")
 _NO_HEADERS = re.compile(rb"\r?\n")
+
+
+class PartKind(Enum):
+    """What a part of a store request is."""
+
+    FILE = auto()
+    """A Part 10 file."""
+
+    JSON = auto()
+    """Metadata as DICOM JSON."""
+
+    XML = auto()
+    """Metadata as a Native DICOM Model."""
+
+    BULK = auto()
+    """A value that metadata refer to."""
+
+
+# dcm4che's stowrs calls its metadata plain JSON.
+_METADATA = {DICOM_JSON: PartKind.JSON, "application/json": PartKind.JSON, DICOM_XML: PartKind.XML}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +68,27 @@ class Multipart:
     type: str | None
     """The media type of parts that state none, if the header names it."""
 
+    kind: PartKind = PartKind.FILE
+    """What its parts are; of metadata, those that come first."""
+
 
 def read_store_content_type(header: str | None) -> Single | Multipart:
     """Decide how the body of a store request is to be read.
 
     Raises:
-        UnsupportedMediaType: It is neither a DICOM file nor a multipart of them, or no boundary is named.
+        UnsupportedMediaType: It is neither a DICOM file nor a multipart of files, or of metadata and bulk
+            data, or no boundary is named.
         BadRequest: The multipart names a `start` part, or its boundary is too long.
 
-    Source: API rules section 3.1.
+    Source: API rules section 3.1; PS3.18 section 10.5.1.
     """
     media = parse_media_type(header or "")
     if media is not None and media.name == DICOM:
         return Single()
     if media is None or media.name != "multipart/related":
         raise UnsupportedMediaType(
-            'The Content-Type must be application/dicom or multipart/related; type="application/dicom".'
+            'The Content-Type must be application/dicom or multipart/related; type="application/dicom", '
+            "application/dicom+json or application/dicom+xml."
         )
     if media.get("start") is not None:
         raise BadRequest("The 'start' parameter of multipart/related is not supported.")
@@ -70,9 +98,39 @@ def read_store_content_type(header: str | None) -> Single | Multipart:
     if len(boundary) > MAX_BOUNDARY_BYTES or not boundary.isascii():
         raise BadRequest(f"The boundary must be ASCII and not above {MAX_BOUNDARY_BYTES} characters.")
     kind = media.get("type")
-    if kind is not None and not _is_dicom(kind):
-        raise UnsupportedMediaType("The 'type' of multipart/related must be application/dicom.")
-    return Multipart(boundary, kind)
+    return Multipart(boundary, kind, _kind_of_all(kind))
+
+
+def _kind_of_all(kind: str | None) -> PartKind:
+    if kind is None or _is_dicom(kind):
+        return PartKind.FILE
+    found = _METADATA.get(_name(kind))
+    if found is None:
+        raise UnsupportedMediaType(
+            "The 'type' of multipart/related must be application/dicom, application/dicom+json or "
+            "application/dicom+xml."
+        )
+    return found
+
+
+def kind_of_part(headers: Mapping[str, str], envelope: Multipart) -> PartKind:
+    """Tell what a part of a store request is, by its own header or else by the envelope's.
+
+    Raises:
+        UnsupportedMediaType: It does not belong into such a request, which is refused as a whole.
+
+    Source: API rules section 3.1; PS3.18 section 8.6.1.2.
+    """
+    if envelope.kind is PartKind.FILE:
+        require_dicom(headers, envelope)
+        return PartKind.FILE
+    text = headers.get("content-type")
+    if text is None:
+        return PartKind.BULK if "content-location" in headers else envelope.kind
+    name = _name(text)
+    if not name or name == DICOM or _METADATA.get(name, envelope.kind) is not envelope.kind:
+        raise UnsupportedMediaType("Each part must be metadata of the type that 'type' names, or bulk data.")
+    return _METADATA.get(name, PartKind.BULK)
 
 
 def require_dicom(headers: Mapping[str, str], envelope: Multipart) -> None:
@@ -88,8 +146,12 @@ def require_dicom(headers: Mapping[str, str], envelope: Multipart) -> None:
 
 
 def _is_dicom(text: str) -> bool:
+    return _name(text) == DICOM
+
+
+def _name(text: str) -> str:
     media = parse_media_type(text)
-    return media is not None and media.name == DICOM
+    return media.name if media else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +160,10 @@ class PartBegin:
 
     headers: Mapping[str, str]
     """Its headers, names in lower case; of a doubled header the first."""
+
+    kind: PartKind = PartKind.FILE
+    base: str = ""
+    """What relative addresses in it, and its own, are relative to; "" if nothing is known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,9 @@ JSON_OFFERS = (
     Offer("application/json", (Form.SINGLE,)),
 )
 
-STORE_OFFERS = JSON_OFFERS
+DICOM_XML = "application/dicom+xml"
+
+STORE_OFFERS = (*JSON_OFFERS, Offer(DICOM_XML, (Form.SINGLE, Form.MULTIPART)))
 SEARCH_OFFERS = JSON_OFFERS
 METADATA_OFFERS = JSON_OFFERS
 
@@ -48,6 +50,13 @@ _IMAGE_TYPES: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("image/jphc", (f"{_JPEG}.201", f"{_JPEG}.202", f"{_JPEG}.203"), ("image/jhc",)),
     ("image/jxl", (f"{_JPEG}.110", f"{_JPEG}.111", f"{_JPEG}.112"), ()),
     ("image/dicom-rle", ("1.2.840.10008.1.2.5",), ("image/x-dicom-rle",)),
+)
+
+# The same for streams that hold all frames of an instance.
+_VIDEO_TYPES: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
+    ("video/mpeg", tuple(f"{_JPEG}.{end}" for end in ("100", "100.1", "101", "101.1")), ("video/mpeg2",)),
+    ("video/mp4", tuple(f"{_JPEG}.{end}{part}" for end in range(102, 107) for part in ("", ".1")), ()),
+    ("video/h265", (f"{_JPEG}.107", f"{_JPEG}.108"), ()),
 )
 
 FRAME_OFFERS = (
@@ -83,6 +92,22 @@ def choose_frames(ranges: Sequence[MediaRange], count: int) -> tuple[Choice, ...
     except NotAcceptable:
         choose(FRAME_OFFERS, ranges)
     raise BadRequest("Several frames are offered only as multipart/related; ask for that, or for one frame.")
+
+
+def syntaxes_of(media_type: str) -> tuple[str, ...]:
+    """List the transfer syntaxes of an image or video type, its default first; none if it is not known.
+
+    Source: PS3.18 table 8.7.3-5.
+    """
+    for name, syntaxes, aliases in (*_IMAGE_TYPES, *_VIDEO_TYPES):
+        if media_type == name or media_type in aliases:
+            return syntaxes
+    return ()
+
+
+def is_video(transfer_syntax: str) -> bool:
+    """Whether one stream of this syntax holds all frames of an instance."""
+    return any(transfer_syntax in syntaxes for _, syntaxes, _ in _VIDEO_TYPES)
 
 
 def frame_syntax(stored: str) -> str:

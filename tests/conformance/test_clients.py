@@ -5,19 +5,23 @@ Source: clients sections 1 and 2, checklist 41 to 46.
 
 import http.client
 import io
+import json
 import socket
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 import pytest
 from dicomweb_client import DICOMwebClient
 from pydicom import dcmread
 
-from tests.archive import ANY_FRAME, JSON, Archive, stored, uids
+from shared.dicom.xml import render_xml
+from tests.archive import ANY_FRAME, JSON, Archive, Dataset, parts_of, stored, uids, values
 from tests.factories import (
     DICOM_PART,
     EXPLICIT,
+    JPEG_BASELINE,
     Instance,
     as_instance,
     make,
@@ -27,14 +31,16 @@ from tests.factories import (
     new_uid,
     part,
 )
+from tests.forms import XML, body_of, read_xml, take_apart
 
 GUID = "0f3cf5c0-70e0-41ef-baef-c6f9f65ec3e1"
 TYPED = 'type="application/dicom"'
+PATIENCE_SECONDS = 30
 
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """How a client writes a store request."""
+    """How a client writes a store request, byte for byte."""
 
     name: str
     content_type: str
@@ -46,52 +52,192 @@ class Sender:
     """What stands behind the closing one."""
 
     part_headers: tuple[str, ...] = (DICOM_PART,)
-    headers: tuple[tuple[str, str], ...] = ()
+    headers: tuple[str, ...] = ()
+    """Lines of the request's head beside Host, Content-Type and what tells the length."""
+
     path: str = "studies"
+    chunked: bool = False
+    answer_type: str = JSON
+    """What the client insists on."""
 
     def body(self, images: Iterable[Instance]) -> bytes:
         """The request's body."""
         parts = b"".join(part(image, self.boundary, self.part_headers) for image in images)
         return self.before + parts + f"--{self.boundary}--".encode() + self.after
 
+    def head(self, archive: Archive, length: int) -> bytes:
+        """The request's head."""
+        where = urlsplit(archive.url(self.path))
+        framing = "Transfer-Encoding: chunked" if self.chunked else f"Content-Length: {length}"
+        lines = (f"POST {where.path} HTTP/1.1", f"Host: {where.netloc}", f"Content-Type: {self.content_type}")
+        return "\r\n".join((*lines, framing, *self.headers, "", "")).encode()
+
 
 LONG = "a" * 32 + "-" + "b" * 40
 DISPOSITION = 'Content-Disposition: form-data; name="file"; filename="dicomfile"'
+CURL = "------------------------6f1c0e5b3a2d4c7e"
+H2C = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAEAAEAAAAIAAAAAAAMAAAAA")
 
 SENDERS = (
-    Sender("OHIF", f'multipart/related; {TYPED}; boundary="{GUID}"', before=b"\r\n", after=b""),
-    Sender("Python", f'multipart/related; {TYPED}; boundary="X"', "X", before=b"\r\n", after=b""),
-    Sender("Weasis", f"multipart/related;{TYPED};boundary={GUID}"),
-    Sender("dcm4che", "multipart/related; type=application/dicom; boundary=myboundary", "myboundary"),
-    Sender("tutorial", f"multipart/related; boundary={GUID}", part_headers=(DISPOSITION, DICOM_PART)),
-    Sender("curl", f"multipart/related; {TYPED}; boundary=------------------------f00d", "-" * 24 + "f00d"),
-    Sender("MONAI Deploy", f'multipart/related; boundary="{GUID}"; {TYPED}', path="studies/"),
-    Sender("Orthanc", f"multipart/related; {TYPED}; boundary={LONG}", LONG, headers=(("Expect", ""),)),
+    Sender(
+        "OHIF",
+        f'multipart/related; {TYPED}; boundary="{GUID}"',
+        before=b"\r\n",
+        after=b"",
+        headers=("Accept: */*", "Origin: http://localhost:3000", "Referer: http://localhost:3000/"),
+    ),
+    Sender(
+        "Python",
+        f'multipart/related; {TYPED}; boundary="{GUID}"',
+        before=b"\r\n",
+        after=b"",
+        headers=("Accept: */*", "Accept-Encoding: gzip, deflate", "User-Agent: python-requests/2.32"),
+        chunked=True,
+    ),
+    Sender(
+        "Weasis",
+        f"multipart/related;{TYPED};boundary={GUID}",
+        headers=(f"Accept: {XML}", "User-Agent: Weasis/4.7", *H2C),
+        answer_type=XML,
+    ),
+    Sender(
+        "dcm4che",
+        f"multipart/related; {TYPED}; boundary=myboundary",
+        "myboundary",
+        before=b"\r\n",
+        part_headers=('Content-Disposition: inline; name="file[]"; filename="a.dcm"', DICOM_PART),
+        headers=(f"Accept: {XML}", "charset: utf-8", "User-Agent: Java/17"),
+        answer_type=XML,
+    ),
+    Sender(
+        "Microsoft tutorial",
+        f"multipart/related; boundary={GUID}",
+        part_headers=(DISPOSITION, DICOM_PART),
+        headers=(f"Accept: {JSON}",),
+    ),
+    Sender(
+        "curl",
+        f"multipart/related; {TYPED}; boundary={CURL}",
+        CURL,
+        part_headers=('Content-Disposition: form-data; name="file1"; filename="a.dcm"', DICOM_PART),
+        headers=(f"Accept: {JSON}", "Expect: 100-continue", "User-Agent: curl/8.5"),
+    ),
+    Sender(
+        "MONAI Deploy",
+        f'multipart/related; boundary="{GUID}"; {TYPED}',
+        headers=(f"Accept: {JSON}",),
+        path="studies/",
+    ),
+    Sender(
+        "Orthanc",
+        f"multipart/related; type=application/dicom; boundary={LONG}",
+        LONG,
+        headers=(f"Accept: {JSON}", "Expect:"),
+        chunked=True,
+    ),
 )
 
 
 @pytest.mark.parametrize("sender", SENDERS, ids=lambda sender: sender.name)
-@pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
-def test_every_senders_body_is_understood(archive: Archive, sender: Sender, chunked: bool) -> None:
-    """Matrix 1.2, checklist 41, 44 and 45: the bytes come back as they were."""
-    images = [make_image(), make_encapsulated([b"abcd"])]
-    body = sender.body(images)
-    content = cut(body, 333) if chunked else body
-    headers = {"Content-Type": sender.content_type, **dict(sender.headers)}
+@pytest.mark.parametrize("rows", [4, 1000], ids=["small", "large"])
+def test_every_senders_request_is_understood(archive: Archive, sender: Sender, rows: int) -> None:
+    """Matrix 1.2, checklist 41, 42, 45 and 46: exactly 200, the form asked for, and the bytes come back."""
+    images = [make_image(rows=rows, columns=rows), make_encapsulated([b"abcd"])]
 
-    answer = archive.ask("POST", sender.path, JSON, content=content, headers=headers)
+    answer = exchange(archive, sender, sender.body(images))
 
-    assert answer.status_code == 200, answer.text
-    assert answer.headers["Content-Type"] == JSON
-    assert stored(answer) == [image.instance for image in images]
+    assert answer.status == 200, answer.content
+    assert answer.content_type == sender.answer_type
+    assert answer.stored == [image.instance for image in images]
     for image in images:
         assert archive.get(image.path, "application/dicom; transfer-syntax=*").content == image.content
 
 
+@pytest.mark.parametrize("sender", SENDERS, ids=lambda sender: sender.name)
+def test_every_sender_learns_what_failed(archive: Archive, sender: Sender) -> None:
+    """Checklist 47: 202 with some failures, 409 when nothing was stored, and the client can read either."""
+    image = make_image()
+
+    mixed = exchange(archive, sender, sender.body([image, make(StudyInstanceUID=None)]))
+    again = exchange(archive, sender, sender.body([image]))
+
+    assert (mixed.status, again.status) == (202, 409)
+    assert mixed.content_type == again.content_type == sender.answer_type
+    assert (mixed.stored, mixed.failures) == ([image.instance], [43264])
+    assert (again.stored, again.failures) == ([], [45070])
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer as it came over the wire."""
+
+    status: int
+    content_type: str
+    content: bytes
+
+    @property
+    def stored(self) -> list[str]:
+        """The SOP Instance UIDs said to be stored."""
+        return [values(item, "00081155")[0] for item in self._items("00081199")]
+
+    @property
+    def failures(self) -> list[int]:
+        """The failure reasons."""
+        return [int(values(item, "00081197")[0]) for item in self._items("00081198")]
+
+    def _items(self, tag: str) -> list[Dataset]:
+        read = json.loads if self.content_type == JSON else read_xml
+        dataset: Dataset = read(self.content)
+        return values(dataset, tag) if tag in dataset else []
+
+
+def exchange(archive: Archive, sender: Sender, body: bytes) -> Reply:
+    """Send exactly these bytes, and read the answer."""
+    where = urlsplit(archive.root)
+    with socket.create_connection((where.hostname or "", where.port or 0), PATIENCE_SECONDS) as connection:
+        connection.sendall(sender.head(archive, len(body)))
+        if "Expect: 100-continue" in sender.headers:
+            assert connection.recv(1024) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        for piece in cut(body, 100_003):
+            framed = f"{len(piece):x}\r\n".encode() + piece + b"\r\n"
+            connection.sendall(framed if sender.chunked else piece)
+        if sender.chunked:
+            connection.sendall(b"0\r\n\r\n")
+        with closing(http.client.HTTPResponse(connection)) as response:
+            response.begin()
+            return Reply(response.status, response.headers["Content-Type"], response.read())
+
+
 def cut(body: bytes, size: int) -> Iterator[bytes]:
-    """A body in pieces, which a client sends without a length."""
+    """A body in pieces."""
     for at in range(0, len(body), size):
         yield body[at : at + size]
+
+
+@pytest.mark.parametrize(
+    "metadata_type", ["application/dicom+xml", "application/dicom+json", "application/json"]
+)
+def test_dcm4che_sends_metadata_and_bulk_data(archive: Archive, metadata_type: str) -> None:
+    """Matrix 1.2, clients section 2.9: the syntax stands with the metadata and with the pixels."""
+    image = make_encapsulated([b"\xff\xd8\xff\xd9"])
+    apart = take_apart(image.content)
+    named = f"{metadata_type}; transfer-syntax={JPEG_BASELINE}"
+    document = render_xml(apart.metadata) if metadata_type == XML else json.dumps(apart.metadata).encode()
+    bulk = [replace(each, media_type=f"image/jpeg; transfer-syntax={JPEG_BASELINE} ") for each in apart.bulk]
+    sender = Sender(
+        "dcm4che",
+        f'multipart/related; type="{metadata_type}"; boundary=b',
+        headers=(f"Accept: {XML}", "charset: utf-8", "User-Agent: Java/17"),
+        chunked=True,
+    )
+
+    answer = exchange(archive, sender, b"\r\n" + body_of(document, bulk, f"{named} "))
+
+    assert (answer.status, answer.content_type) == (200, XML), answer.content
+    assert answer.stored == [image.instance]
+    (frame,) = parts_of(archive.get(f"{image.path}/frames/1", ANY_FRAME))
+    assert frame.content == image.frames[0]
+    assert frame.transfer_syntax == JPEG_BASELINE
 
 
 def test_dcmweb_posts_a_single_file_without_accept(archive: Archive) -> None:

@@ -2,9 +2,8 @@
 
 import pytest
 
-from tests.archive import JSON, Archive, comments, failures, stored, values
+from tests.archive import JSON, Archive, failures, stored, values
 from tests.factories import (
-    IMPLICIT,
     SECONDARY_CAPTURE,
     Instance,
     make,
@@ -19,10 +18,6 @@ from tests.factories import (
 )
 
 STUDY_URL, FAILED, REFERENCED = "00081190", "00081198", "00081199"
-COMMENTS = "00741048"
-IMPLICIT_VR_WARNING = 45063
-
-NAMES_STUDY = "DICOM100: (0020,000d)"
 
 
 def test_a_stored_file_is_answered_with_its_class_uid_and_url(archive: Archive) -> None:
@@ -62,33 +57,6 @@ def test_the_study_url_is_there_when_the_path_names_the_study(archive: Archive) 
     assert answer.status_code == 200
     assert set(answer.json()) == {STUDY_URL, REFERENCED}
     assert answer.json()[STUDY_URL] == {"vr": "UR", "Value": [archive.url(f"studies/{image.study}")]}
-
-
-def test_an_instance_of_another_study_than_the_path_names_fails(archive: Archive) -> None:
-    """Section 3.3 check 3, Q-06: 43264 with a comment, no study URL as nothing is stored."""
-    image = make_image()
-
-    answer = archive.store(image, path=f"studies/{new_uid()}")
-
-    assert answer.status_code == 409
-    assert set(answer.json()) == {FAILED}
-    (item,) = values(answer.json(), FAILED)
-    assert set(item) == {"00081150", "00081155", "00081197", COMMENTS}
-    assert values(item, "00081197") == [43264]
-    assert comments(item)[0].startswith(NAMES_STUDY)
-    assert archive.search("studies") == []
-
-
-def test_only_the_instance_of_another_study_fails(archive: Archive) -> None:
-    """Checklist 48: the other instances of the request are stored."""
-    right, wrong = make_image(), make_image()
-
-    answer = archive.store(wrong, right, path=f"studies/{right.study}")
-
-    assert answer.status_code == 202
-    assert set(answer.json()) == {STUDY_URL, FAILED, REFERENCED}
-    assert stored(answer) == [right.instance]
-    assert failures(answer) == [43264]
 
 
 def test_a_trailing_blank_in_the_path_is_padding(archive: Archive) -> None:
@@ -145,20 +113,6 @@ def test_good_and_bad_parts_are_told_apart(archive: Archive) -> None:
     assert answer.json()[FAILED]["Value"] == [{"00081197": {"vr": "US", "Value": [43264]}}] * 2
 
 
-@pytest.mark.parametrize(
-    "content",
-    [b"", b"no DICOM", bytes(128) + b"DICM", make_image().content[:-3], make_image().content[:200]],
-    ids=["empty", "text", "nothing behind the prefix", "cut in the pixels", "cut in group 0002"],
-)
-def test_an_unreadable_file_fails_without_uids(archive: Archive, content: bytes) -> None:
-    """Section 3.2 step 1: the item carries only the reason."""
-    answer = archive.store(content)
-
-    assert answer.status_code == 409
-    item = {"00081197": {"vr": "US", "Value": [43264]}}
-    assert answer.json() == {FAILED: {"vr": "SQ", "Value": [item]}}
-
-
 def test_an_instance_is_never_overwritten(archive: Archive) -> None:
     """Section 3.8: a duplicate identity fails with 45070, whatever its bytes."""
     image = make_image(PatientName="First^One")
@@ -203,148 +157,6 @@ def test_the_same_instance_uid_in_another_series_is_another_instance(archive: Ar
 
     assert answer.status_code == 200
     assert len(archive.search(f"studies/{one.study}/instances")) == 2
-
-
-@pytest.mark.parametrize(
-    ("keyword", "tag"),
-    [
-        ("SOPClassUID", "0008,0016"),
-        ("StudyInstanceUID", "0020,000d"),
-        ("SeriesInstanceUID", "0020,000e"),
-        ("SOPInstanceUID", "0008,0018"),
-    ],
-)
-@pytest.mark.parametrize("value", [None, ""], ids=["absent", "empty"])
-def test_each_identifying_uid_is_required(
-    archive: Archive, keyword: str, tag: str, value: str | None
-) -> None:
-    """Section 3.3 check 1."""
-    answer = archive.store(make(**{keyword: value}))
-
-    assert answer.status_code == 409
-    (item,) = values(answer.json(), FAILED)
-    assert values(item, "00081197") == [43264]
-    assert comments(item) == [f"DICOM100: ({tag}) - The required tag '({tag})' is missing."]
-
-
-def test_only_the_first_missing_uid_is_reported(archive: Archive) -> None:
-    """Section 3.3 check 1: in the order SOP class, study, series, instance."""
-    answer = archive.store(make(SeriesInstanceUID=None, SOPInstanceUID=None))
-
-    (item,) = values(answer.json(), FAILED)
-    assert set(item) == {"00081150", "00081197", COMMENTS}
-    assert comments(item) == ["DICOM100: (0020,000e) - The required tag '(0020,000e)' is missing."]
-
-
-@pytest.mark.parametrize("uid", ["abc.123", "1.2.", "1" * 65, "1.2 3", "1.2-3"])
-def test_a_uid_of_other_characters_is_refused(archive: Archive, uid: str) -> None:
-    """Section 3.3 check 4, with the text of section 3.4.1."""
-    answer = archive.store(make(StudyInstanceUID=uid))
-
-    assert answer.status_code == 409
-    (item,) = values(answer.json(), FAILED)
-    assert values(item, "00081197") == [43264]
-    expected = "DICOM100: (0020,000d) - Dicom element 'StudyInstanceUID' failed validation for VR 'UI': "
-    assert comments(item)[0].startswith(expected)
-
-
-@pytest.mark.parametrize("uid", ["1.02.3", "1..2", "1.2.3 ", "1.2.3\0"])
-def test_an_odd_uid_of_digits_and_dots_is_stored(archive: Archive, uid: str) -> None:
-    """Sections 1.5 and 3.4 row 4: leading zeros and empty components pass; padding is no part of the UID."""
-    answer = archive.store(make(StudyInstanceUID=uid))
-
-    assert answer.status_code in (200, 202)
-    trimmed = uid.rstrip(" \0")
-    assert len(archive.search(f"studies?StudyInstanceUID={trimmed}")) == 1
-
-
-def test_an_absent_patient_id_is_refused(archive: Archive) -> None:
-    """Section 3.3 check 2."""
-    answer = archive.store(make(PatientID=None))
-
-    assert answer.status_code == 409
-    (item,) = values(answer.json(), FAILED)
-    assert comments(item) == ["DICOM100: (0010,0020) - The required tag '(0010,0020)' is missing."]
-
-
-@pytest.mark.parametrize("value", ["", "   "], ids=["empty", "blank"])
-def test_an_empty_patient_id_is_stored_with_a_warning(archive: Archive, value: str) -> None:
-    """Section 3.4 row 1, L-03: 202, reason 1, one comment; left out of metadata and index."""
-    instance = make(PatientID=value)
-
-    answer = archive.store(instance)
-
-    assert answer.status_code == 202
-    (item,) = values(answer.json(), REFERENCED)
-    assert item["00081196"] == {"vr": "US", "Value": [1]}
-    assert comments(item) == ["DICOM100: (0010,0020) - The required tag '(0010,0020)' is missing."]
-    assert FAILED not in answer.json()
-
-
-def test_an_empty_patient_id_is_refused_by_v1(archive: Archive) -> None:
-    """Section 3.3 check 2, last column."""
-    answer = archive.as_version("v1").store(make(PatientID=""))
-
-    assert answer.status_code == 409
-    assert failures(answer) == [43264]
-
-
-@pytest.mark.parametrize("version", ["v1", "v2"])
-@pytest.mark.parametrize("value", ["x" * 65, "\x00123\x00", "1\t2"])
-def test_a_malformed_patient_id_is_refused(archive: Archive, value: str, version: str) -> None:
-    """Section 3.3 check 4, L-04."""
-    answer = archive.as_version(version).store(make(PatientID=value))
-
-    assert answer.status_code == 409
-    (item,) = values(answer.json(), FAILED)
-    expected = "DICOM100: (0010,0020) - Dicom element 'PatientID' failed validation for VR 'LO': Value "
-    assert comments(item)[0].startswith(expected)
-
-
-@pytest.mark.parametrize(
-    ("keyword", "vr"), [("StudyInstanceUID", "LO"), ("SOPClassUID", "SH"), ("PatientID", "SH")]
-)
-def test_an_identifier_of_another_vr_is_refused(archive: Archive, keyword: str, vr: str) -> None:
-    """Section 3.3 check 5."""
-    dataset = make_dataset(PatientID="1")
-    dataset[keyword].VR = vr
-
-    answer = archive.store(write(dataset))
-
-    assert answer.status_code == 409
-    (item,) = values(answer.json(), FAILED)
-    assert f"Dicom element '{keyword}' failed validation" in comments(item)[0]
-
-
-def test_implicit_vr_is_stored_with_a_warning(archive: Archive) -> None:
-    """Section 3.4 row 5, Q-07: 45063 makes 202 on v2."""
-    image = make_image(transfer_syntax=IMPLICIT)
-
-    answer = archive.store(image)
-
-    assert answer.status_code == 202
-    (item,) = values(answer.json(), REFERENCED)
-    assert values(item, "00081196") == [IMPLICIT_VR_WARNING]
-    assert item[COMMENTS] == {"vr": "SQ"}
-
-
-def test_implicit_vr_leaves_the_status_of_v1_at_200(archive: Archive) -> None:
-    """Section 3.4 row 5: the same reason, but 200."""
-    answer = archive.as_version("v1").store(make_image(transfer_syntax=IMPLICIT))
-
-    assert answer.status_code == 200
-    (item,) = values(answer.json(), REFERENCED)
-    assert values(item, "00081196") == [IMPLICIT_VR_WARNING]
-    assert COMMENTS not in item
-
-
-def test_implicit_vr_and_an_empty_patient_id_give_the_reason_of_the_first(archive: Archive) -> None:
-    """Section 3.4, below the table: 45063, and the comments are still listed."""
-    answer = archive.store(make(IMPLICIT, PatientID=""))
-
-    (item,) = values(answer.json(), REFERENCED)
-    assert values(item, "00081196") == [IMPLICIT_VR_WARNING]
-    assert len(comments(item)) == 1
 
 
 def test_the_preamble_is_zeroed(archive: Archive) -> None:
@@ -501,7 +313,6 @@ def test_an_accept_header_without_json_is_refused(archive: Archive, accept: str)
         "text/plain",
         "nonsense",
         'multipart/related; type="application/dicom"',
-        'multipart/related; type="application/dicom+json"; boundary=b',
         'multipart/related; type="image/jpeg"; boundary=b',
     ],
 )

@@ -108,8 +108,9 @@ class Nursery:
 
 def main(number: int) -> None:
     """Fork a child for each job that comes."""
-    # The service loads this at its first use; no child should have to.
+    # Loaded at their first use, the one by the service, the other with a job; no child should have to.
     import_module("shared.storage.sdk")
+    import_module("tests.faults.uploading")
     # Children are not waited for: the pipe tells when one has ended.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.socket(fileno=number) as jobs:

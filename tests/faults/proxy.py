@@ -306,6 +306,8 @@ class Proxy:
                 name: value
                 for name, value in response.headers.items()
                 if name.lower() not in _OF_THE_CONNECTION
+                # Without a body only the header tells how long the blob is.
+                or (call.request.method == "HEAD" and name.lower() == "content-length")
             }
             return Answer(response.status, kept, body)
 

@@ -9,6 +9,8 @@ from shared.config import Settings, WrongSetting, read_settings
 DEFAULTS = Settings(
     public_url="",
     max_request_bytes=4 * 1024**3,
+    max_upload_bytes=32 * 1024**3,
+    upload_lifetime=timedelta(hours=1),
     accept_identical=False,
     retention=timedelta(days=3),
     grace=timedelta(minutes=15),
@@ -27,6 +29,8 @@ def test_everything_can_be_set() -> None:
     environment = {
         "DICOM_PUBLIC_URL": " https://pacs.example.org/dicom/ ",
         "DICOM_MAX_REQUEST_BYTES": "1000",
+        "DICOM_MAX_UPLOAD_BYTES": "2000",
+        "DICOM_UPLOAD_SECONDS": "60",
         "DICOM_ACCEPT_IDENTICAL": "1",
         "DICOM_RETENTION_SECONDS": "0",
         "DICOM_GRACE_SECONDS": "2.5",
@@ -37,6 +41,8 @@ def test_everything_can_be_set() -> None:
     assert read_settings(environment) == Settings(
         public_url="https://pacs.example.org/dicom",
         max_request_bytes=1000,
+        max_upload_bytes=2000,
+        upload_lifetime=timedelta(minutes=1),
         accept_identical=True,
         retention=timedelta(0),
         grace=timedelta(seconds=2.5),
@@ -56,6 +62,9 @@ def test_everything_can_be_set() -> None:
         ("DICOM_MAX_REQUEST_BYTES", "-1"),
         ("DICOM_MAX_REQUEST_BYTES", "4 GB"),
         ("DICOM_MAX_REQUEST_BYTES", "1e9"),
+        ("DICOM_MAX_UPLOAD_BYTES", "0"),
+        ("DICOM_UPLOAD_SECONDS", "0.5"),
+        ("DICOM_UPLOAD_SECONDS", "518401"),
         ("DICOM_RETENTION_SECONDS", "-1"),
         ("DICOM_RETENTION_SECONDS", "inf"),
         ("DICOM_RETENTION_SECONDS", "nan"),

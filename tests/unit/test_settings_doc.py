@@ -124,5 +124,5 @@ def test_the_defaults_are_those_of_the_code() -> None:
         if name.startswith("DICOM_") and (found := re.match(r"`([^`]+)`", default))
     }
 
-    assert len(stated) == 5
+    assert len(stated) == 7
     assert read_settings(stated) == read_settings({})

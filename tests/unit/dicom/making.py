@@ -6,8 +6,9 @@ import zlib
 from collections.abc import Iterable, Iterator
 from random import Random
 
-from shared.dicom.dataset import Chunk
 from shared.dicom.part10 import JsonElement, Part10File, Part10Reader
+from shared.dicom.validate import Checks
+from shared.dicom.window import Chunk
 
 EXPLICIT = "1.2.840.10008.1.2.1"
 IMPLICIT = "1.2.840.10008.1.2"
@@ -93,9 +94,9 @@ def pieces(data: bytes, random: Random, *, largest: int) -> Iterator[bytes]:
         at += size
 
 
-def read(data: bytes, parts: Iterable[Chunk] | None = None) -> Part10File:
+def read(data: bytes, parts: Iterable[Chunk] | None = None, *, checks: Checks = Checks.NONE) -> Part10File:
     """Read a file whole or in parts."""
-    reader = Part10Reader()
+    reader = Part10Reader(checks=checks)
     for part in (data,) if parts is None else parts:
         reader.feed(part)
     return reader.finish()

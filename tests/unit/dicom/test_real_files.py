@@ -15,9 +15,9 @@ from pydicom import config
 from pydicom.encaps import generate_frames
 from pydicom.pixels.utils import get_expected_length
 
-from shared.dicom.dataset import Chunk
 from shared.dicom.frames import FrameIndex, SpanInflater, cut_frame
 from shared.dicom.part10 import PREAMBLE, NotDicom, Part10File
+from shared.dicom.window import Chunk
 from tests.unit.dicom.making import ITEM_END, SEQUENCE_END, json_of, pieces, read
 
 COLLECTION = Path(__file__).parents[4] / "shared" / "data"
@@ -34,9 +34,9 @@ REFUSED = {
     "not_dicom.dcm": "no DICM marker",
     "empty_file.dcm": "is empty",
     "meta_missing_tsyntax.dcm": "no transfer syntax",
-    "MR_truncated.dcm": "ends within the dataset, at or behind \\(7FE0,0010\\)",
-    "cut_in_the_middle_of_pixel_data.dcm": "ends within the dataset, at or behind \\(7FE0,0010\\)",
-    "rtplan_truncated.dcm": "ends within the dataset, at or behind \\(300A,00B0\\)",
+    "MR_truncated.dcm": "ends within the dataset, at or behind \\(7fe0,0010\\)",
+    "cut_in_the_middle_of_pixel_data.dcm": "ends within the dataset, at or behind \\(7fe0,0010\\)",
+    "rtplan_truncated.dcm": "ends within the dataset, at or behind \\(300a,00b0\\)",
     "DICOMDIR-nooffset": "An item is longer than its sequence",
 }
 """DICOMDIR-nooffset: a directory, never stored; pydicom reads past the end of its sequence."""

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import datetime
+import hmac
 import json
 import ssl
 import time
@@ -11,8 +12,10 @@ from ipaddress import ip_address
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
+from urllib.parse import parse_qsl, urlencode, urlsplit
 from uuid import uuid4
 
+import httpx
 import pytest
 from azure.core.credentials import AccessToken
 from azure.core.exceptions import ClientAuthenticationError
@@ -21,13 +24,17 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from shared.config import MAX_UPLOAD_LIFETIME
 from shared.errors import Unavailable
 from shared.storage.blobs import Blobs
+from shared.storage.calls import counted
 from shared.storage.connection import EMULATOR_ACCOUNT, Connection
+from shared.storage.keys import UPLOADS
 from shared.storage.leases import Leases
 from shared.storage.queues import Queues
 from shared.storage.signing import SCOPE, Tokens, open_tokens
 from shared.storage.tables import Tables, insert
+from shared.storage.upload_address import UploadAddresses
 from shared.storage.wire import StorageRefused, Wire
 from tests.unit.storage.conftest import running_azurite
 from tests.unit.storage.faulty import answered, proxied
@@ -253,6 +260,74 @@ def test_a_token_refused_to_the_sdk_is_replaced(
     assert issuer.asked == [SCOPE, SCOPE]
 
 
+def test_an_identity_makes_addresses_without_a_key(
+    identified: Callable[[Issuer, Callable[[Wire], Awaitable[Any]]], Any], certificate: tuple[Path, Path]
+) -> None:
+    """User-delegation SAS: each good for writing one blob and for nothing else."""
+    name, other = uuid4().hex, uuid4().hex
+    expires = datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=5)
+    trust = ssl.create_default_context(cafile=str(certificate[0]))
+    kind = {"x-ms-blob-type": "BlockBlob"}
+
+    async def act(wire: Wire) -> tuple[list[int], bytes]:
+        addresses = UploadAddresses()
+        address = await _as_emulated(wire, await addresses.make(wire, name, expires))
+        second = await _as_emulated(wire, await addresses.make(wire, other, expires))
+        container = address.replace(f"/{name}?", "?restype=container&comp=list&")
+        async with httpx.AsyncClient(verify=trust) as http:
+            answers = [
+                await http.put(address, content=b"content", headers=kind),
+                await http.get(address),
+                await http.delete(address),
+                await http.get(container),
+                await http.put(second.replace(other, name), content=b"x", headers=kind),
+            ]
+        return [answer.status_code for answer in answers], await Blobs(wire).read_all(UPLOADS, name)
+
+    statuses, content = identified(Issuer(), act)
+
+    assert statuses == [201, 403, 403, 403, 403]
+    assert content == b"content"
+
+
+async def _as_emulated(wire: Wire, address: str) -> str:
+    """The same address, signed in the last version that the emulator knows how to check."""
+    place, _, text = address.partition("?")
+    query = dict(parse_qsl(text))
+    assert query.keys() == {*("se", "sp", "spr", "sv", "sr", "sig"), *_KEY_FIELDS}
+    assert (query["sp"], query["spr"], query["sr"]) == ("cw", "https", "b")
+    start, end = (datetime.datetime.fromisoformat(query[name]) for name in ("skt", "ske"))
+    key = await (await wire.sdk()).blobs.get_user_delegation_key(start, end)
+    query["sv"] = "2025-07-05"
+    path = "/".join(urlsplit(place).path.split("/")[1:])
+    signed = [query["sp"], "", query["se"], f"/blob/{path}", *(query[name] for name in _KEY_FIELDS)]
+    signed += ["", "", "", "", "", "", query["spr"], query["sv"], query["sr"], *[""] * 7]
+    digest = hmac.digest(base64.b64decode(str(key.value)), "\n".join(signed).encode(), "sha256")
+    query["sig"] = base64.b64encode(digest).decode()
+    return f"{place}?{urlencode(query)}"
+
+
+_KEY_FIELDS = ("skoid", "sktid", "skt", "ske", "sks", "skv")
+
+
+def test_a_delegated_key_is_replaced_before_an_address_outlives_it(
+    identified: Callable[[Issuer, Callable[[Wire], Awaitable[Any]]], Any],
+) -> None:
+    """The longest lifetime of an address is within what a key may last."""
+    now = datetime.datetime.now(datetime.UTC)
+
+    async def act(wire: Wire) -> list[int]:
+        addresses, asked = UploadAddresses(), []
+        for lifetime in (datetime.timedelta(hours=1), datetime.timedelta(hours=12), MAX_UPLOAD_LIFETIME):
+            with counted() as calls:
+                await addresses.make(wire, "x", now + lifetime)
+            asked.append(calls.calls)
+        return asked
+
+    # The first call makes the container, too.
+    assert identified(Issuer(), act) == [2, 0, 1]
+
+
 def _token(audience: str, end: int, number: int) -> str:
     """A token with the claims the emulator looks at; it does not check the signature."""
     now = int(time.time())
@@ -263,6 +338,7 @@ def _token(audience: str, end: int, number: int) -> str:
         "nbf": now - 60,
         "exp": end,
         "oid": "00000000-0000-0000-0000-000000000002",
+        "tid": "00000000-0000-0000-0000-000000000001",
         "number": number,
     }
     parts = [{"alg": "RS256", "typ": "JWT"}, claims]

@@ -1,13 +1,14 @@
 """The body of a store request as a stream of parts (API rules section 3.1)."""
 
 import asyncio
+import gzip
 from collections.abc import AsyncIterator, Iterable
 
 import pytest
 
 from shared.errors import BadRequest, TooLarge, UnsupportedMediaType
-from shared.stow.body import read_parts
-from shared.web.multipart import Multipart, PartBegin, PartBytes, PartEnd, Single
+from shared.stow.body import inflated, read_parts
+from shared.web.multipart import Multipart, PartBegin, PartBytes, PartEnd, PartKind, Single
 
 ENVELOPE = Multipart("b", "application/dicom")
 PLENTY = 1000
@@ -85,3 +86,78 @@ def test_a_body_over_the_limit_is_refused(form: Single | Multipart) -> None:
     parts([body], form, len(body))
     with pytest.raises(TooLarge, match=str(len(body) - 1)):
         parts([body], form, len(body) - 1)
+
+
+def begun(body: bytes, form: Multipart, base: str) -> list[PartBegin]:
+    """The beginnings of the parts."""
+
+    async def read() -> list[PartBegin]:
+        events = read_parts(flowing([body]), form, PLENTY, base=base)
+        return [event async for event in events if isinstance(event, PartBegin)]
+
+    return asyncio.run(read())
+
+
+def test_parts_are_told_apart() -> None:
+    """Metadata by the type of the envelope, all others are bulk data."""
+    body = b"--b\r\n\r\n{}\r\n--b\r\nContent-Type: image/jp2\r\n\r\nx\r\n--b--"
+
+    found = begun(body, Multipart("b", "application/dicom+json", PartKind.JSON), "")
+
+    assert [begin.kind for begin in found] == [PartKind.JSON, PartKind.BULK]
+
+
+@pytest.mark.parametrize(
+    ("own", "base"),
+    [(b"", "http://h/v2/studies"), (b"http://x/y/", "http://x/y/"), (b"z/", "http://h/v2/z/")],
+)
+def test_a_part_may_have_a_base_of_its_own(own: bytes, base: str) -> None:
+    """Relative to that of the request."""
+    body = b"--b\r\nContent-Type: image/jp2\r\nContent-Base: " + own + b"\r\n\r\nx\r\n--b--"
+
+    (found,) = begun(body, Multipart("b", "application/dicom+json", PartKind.JSON), "http://h/v2/studies")
+
+    assert found.base == base
+
+
+@pytest.mark.parametrize("size", [1, 100, 100_000])
+def test_a_compressed_body_is_inflated_as_it_arrives(size: int) -> None:
+    """Several codings in a row too."""
+    plain = bytes(300_000) + b"end"
+    body = gzip.compress(gzip.compress(plain))
+
+    async def read() -> bytes:
+        chunks = flowing(body[at : at + size] for at in range(0, len(body), size))
+        return b"".join([piece async for piece in inflated(chunks, ("gzip", "gzip"), len(plain))])
+
+    assert asyncio.run(read()) == plain
+
+
+def test_others_run_while_a_bomb_is_inflated() -> None:
+    """One chunk may hold a thousand times its size."""
+    body = gzip.compress(bytes(10_000_000))
+    turns = 0
+
+    async def read() -> None:
+        async for _ in inflated(flowing([body]), ("gzip",), 10_000_000):
+            pass
+
+    async def run() -> None:
+        nonlocal turns
+        reading = asyncio.create_task(read())
+        while not reading.done():
+            await asyncio.sleep(0)
+            turns += 1
+
+    asyncio.run(run())
+
+    assert turns > 30
+
+
+def test_a_compressed_body_that_is_cut_off_is_malformed() -> None:
+    async def read() -> None:
+        async for _ in inflated(flowing([gzip.compress(b"x")[:-1]]), ("gzip",), PLENTY):
+            pass
+
+    with pytest.raises(BadRequest):
+        asyncio.run(read())

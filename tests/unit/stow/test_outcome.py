@@ -124,6 +124,32 @@ def test_a_failed_item(refused: Refused, expected: object) -> None:
     assert answer(refused).dataset == {FAILED: {"vr": "SQ", "Value": [expected]}}
 
 
+@pytest.mark.parametrize("is_v1", [False, True])
+def test_several_values_are_told_once_for_the_whole_request(is_v1: bool) -> None:
+    """Section 3.4 row 6, L-16; status and items are what they are without."""
+    several = Stored(OTHER, first_value_only=True)
+
+    told = answer(GOOD, several, several, is_v1=is_v1)
+
+    assert told.warning == (
+        "One or more indexed Dicom tag(s) have multiple values, only first value is indexed."
+    )
+    assert (told.status, told.dataset) == (
+        200,
+        answer(GOOD, Stored(OTHER), Stored(OTHER), is_v1=is_v1).dataset,
+    )
+
+
+def test_nothing_is_told_where_nothing_is_to_be_told() -> None:
+    """Section 3.4 row 6: of what was stored only."""
+    assert answer(GOOD, WARNED, BAD).warning is None
+
+
+def test_creation_in_progress_is_never_a_reason() -> None:
+    """Section 3.7: nothing is ever half reserved, so 45071 has no occasion."""
+    assert {int(reason) for reason in Failure} == {272, 43264, 45070}
+
+
 def test_items_keep_the_order_of_the_parts() -> None:
     """Section 3.6."""
     many = [Stored(Identity("1", "2", str(number), "4")) for number in range(20)]

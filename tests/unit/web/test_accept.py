@@ -82,7 +82,6 @@ def test_plain_json_is_named_as_such() -> None:
     "header",
     [
         "application/dicom",
-        "application/dicom+xml",
         "application/octet-stream",
         "image/*",
         "text/html",
@@ -95,6 +94,20 @@ def test_plain_json_is_named_as_such() -> None:
 def test_json_is_refused_to_who_asks_for_something_else(offers: Sequence[Offer], header: str) -> None:
     with pytest.raises(NotAcceptable, match=r"application/dicom\+json"):
         choose(offers, parse_accept(header))
+
+
+@pytest.mark.parametrize(
+    "header", ["application/dicom+xml", "application/dicom+xml, application/dicom+json;q=0.5"]
+)
+def test_a_store_is_answered_in_xml_to_who_asks_for_it(header: str) -> None:
+    """Matrix 1.2: Weasis and dcm4che."""
+    assert choose(STORE_OFFERS, parse_accept(header))[0] == Choice(SINGLE, "application/dicom+xml")
+
+
+def test_a_store_is_answered_with_one_part_of_xml_to_who_asks_for_parts() -> None:
+    header = 'multipart/related; type="application/dicom+xml"'
+
+    assert choose(STORE_OFFERS, parse_accept(header)) == (Choice(MULTIPART, "application/dicom+xml"),)
 
 
 AS_STORED = Choice(MULTIPART, DICOM, ("*",))

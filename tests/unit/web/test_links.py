@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.web.links import Links, find_origin
+from shared.web.links import Links, find_origin, resolve
 
 
 @pytest.mark.parametrize(
@@ -61,3 +61,19 @@ def test_every_level_has_its_url() -> None:
     assert links.study("1") == "http://h/v2/studies/1"
     assert links.series("1", "2") == "http://h/v2/studies/1/series/2"
     assert links.instance("1", "2", "3") == "http://h/v2/studies/1/series/2/instances/3"
+
+
+@pytest.mark.parametrize(
+    ("base", "address", "absolute"),
+    [
+        ("http://h/v2/studies", "bulk0", "http://h/v2/bulk0"),
+        ("http://h/v2/studies", "/bulk0", "http://h/bulk0"),
+        ("http://h/v2/studies", "http://other/x", "http://other/x"),
+        ("http://h/v2/studies", "", "http://h/v2/studies"),
+        ("", "bulk0", "bulk0"),
+        ("http://h/", "http://[broken", "http://[broken"),
+        ("http://[broken", "bulk0", "bulk0"),
+    ],
+)
+def test_an_address_is_made_absolute(base: str, address: str, absolute: str) -> None:
+    assert resolve(base, address) == absolute

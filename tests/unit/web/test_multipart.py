@@ -17,9 +17,11 @@ from shared.web.multipart import (
     PartBegin,
     PartBytes,
     PartEnd,
+    PartKind,
     Single,
     boundary_for,
     closing,
+    kind_of_part,
     multipart_type,
     part_head,
     part_type,
@@ -171,8 +173,8 @@ def test_a_body_may_be_one_file(text: str) -> None:
         "multipart/mixed; boundary=b",
         'multipart/related; type="application/dicom"',
         'multipart/related; type="application/dicom"; boundary=""',
-        'multipart/related; type="application/dicom+json"; boundary=b',
-        'multipart/related; type="application/dicom+xml"; boundary=b',
+        'multipart/related; type="application/dicom+json"',
+        'multipart/related; type="image/jpeg"; boundary=b',
         "multipart/related; type=; boundary=b",
     ],
 )
@@ -234,6 +236,34 @@ def test_a_part_is_dicom_by_its_own_header_or_by_the_envelope(
 def test_a_part_that_is_not_dicom_fails_the_whole_request(headers: dict[str, str], kind: str | None) -> None:
     with pytest.raises(UnsupportedMediaType):
         require_dicom(headers, Multipart("b", kind))
+
+
+@pytest.mark.parametrize(
+    ("kind", "first"),
+    [
+        ("application/dicom+json", PartKind.JSON),
+        ("Application/JSON", PartKind.JSON),
+        ("application/dicom+xml; charset=utf-8", PartKind.XML),
+    ],
+)
+def test_metadata_may_come_apart_from_bulk_data(kind: str, first: PartKind) -> None:
+    """PS3.18 section 10.5.1; dcm4che calls its metadata plain JSON."""
+    form = read_store_content_type(f'multipart/related; type="{kind}"; boundary=b')
+
+    assert isinstance(form, Multipart)
+    assert form.kind is first
+    assert kind_of_part({"content-type": f"{kind} "}, form) is first
+    assert kind_of_part({}, form) is first
+    assert kind_of_part({"content-type": "image/jpeg; transfer-syntax=1.2"}, form) is PartKind.BULK
+    assert kind_of_part({"content-location": "bulk0"}, form) is PartKind.BULK
+
+
+@pytest.mark.parametrize("content_type", ["application/dicom", "application/dicom+xml", "nonsense", ""])
+def test_a_part_of_another_kind_than_the_metadata_refuses_the_request(content_type: str) -> None:
+    form = Multipart("b", "application/dicom+json", PartKind.JSON)
+
+    with pytest.raises(UnsupportedMediaType):
+        kind_of_part({"content-type": content_type}, form)
 
 
 # Boundary `b`; what each must give.

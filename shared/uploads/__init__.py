@@ -1,0 +1,1 @@
+"""Uploads past the service: an address to write to, and the store of what was written there."""

@@ -1,0 +1,86 @@
+"""Files are read without holding up whatever else happens."""
+
+import asyncio
+import time
+from collections.abc import Iterable
+
+import pytest
+
+from shared.dicom.errors import NotDicom
+from shared.dicom.part10 import Part10File, Part10Reader
+from shared.stow.checks import Rules
+from shared.stow.reading import Reading
+from tests.factories import DEFLATED, make, make_dataset, make_image, write
+
+RULES = Rules(None, is_v1=False)
+
+
+def read(chunks: Iterable[bytes]) -> Part10File:
+    """A file that arrives in these chunks."""
+
+    async def arrive() -> Part10File:
+        reading = Reading(RULES)
+        for chunk in chunks:
+            await reading.feed(chunk)
+        return await reading.finish()
+
+    return asyncio.run(arrive())
+
+
+def heavy(elements: int, transfer_syntax: str = "1.2.840.10008.1.2.1") -> bytes:
+    """A file with a very long header."""
+    dataset = make_dataset()
+    for number in range(elements):
+        dataset.add_new((0x0011 + 2 * (number // 200) << 16) + 0x1000 + number % 200, "SH", f"value {number}")
+    return write(dataset, transfer_syntax)
+
+
+@pytest.mark.parametrize("content", [make_image().content, heavy(20_000), heavy(20_000, DEFLATED)])
+@pytest.mark.parametrize("size", [1000, 65536, 10_000_000])
+def test_a_file_is_read_as_by_the_reader_alone(content: bytes, size: int) -> None:
+    """However it is cut, in a thread or not."""
+    reader = Part10Reader(checks=RULES.checks)
+    reader.feed(content)
+
+    assert read(content[at : at + size] for at in range(0, len(content), size)) == reader.finish()
+
+
+def test_a_damaged_file_is_refused_from_a_thread_too() -> None:
+    content = heavy(20_000)
+
+    with pytest.raises(NotDicom):
+        read([content[:-3]])
+    with pytest.raises(NotDicom):
+        read([content + b"\xff" * 1000])
+    with pytest.raises(NotDicom):
+        read([make().content[200:]])
+
+
+def test_a_long_header_holds_up_nobody_for_long() -> None:
+    """The longest pause of whoever else runs is a small part of what the header takes."""
+    content = heavy(150_000)
+
+    async def arrive() -> tuple[float, float]:
+        pauses = [0.0]
+        ticking = asyncio.create_task(tick(pauses))
+        began = time.perf_counter()
+        reading = Reading(RULES)
+        for at in range(0, len(content), 65536):
+            await reading.feed(content[at : at + 65536])
+        await reading.finish()
+        took = time.perf_counter() - began
+        ticking.cancel()
+        return took, max(pauses)
+
+    took, longest = asyncio.run(arrive())
+
+    assert len(content) > 2_500_000
+    assert longest < took / 4
+
+
+async def tick(pauses: list[float]) -> None:
+    """Note how long one waits for one's turn."""
+    while True:
+        before = time.perf_counter()
+        await asyncio.sleep(0)
+        pauses.append(time.perf_counter() - before)
