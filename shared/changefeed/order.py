@@ -121,13 +121,15 @@ def _chain(links: Sequence[_Link]) -> list[_Link]:
     """
     if len(links) == 1:
         return list(links)
-    by_found = {link.found: link for link in links if link.found is not None}
+    unused: dict[int | None, _Link] = {link.found: link for link in links if link.found is not None}
     left = {link.left for link in links}
     lives: list[list[_Link]] = []
     for link in links:
         if link.found is None or link.found not in left:
             lives.append([link])
-            while (following := by_found.get(lives[-1][-1].left or 0)) is not None:
+            unused.pop(link.found, None)
+            while (following := unused.pop(lives[-1][-1].left, None)) is not None:
                 lives[-1].append(following)
     lives.sort(key=lambda life: (life[0].found is None, life[-1].left is not None))
-    return [link for life in lives for link in life]
+    # What no life reaches would be a version that came back, which nobody writes; it must stop nothing.
+    return [*(link for life in lives for link in life), *unused.values()]

@@ -47,7 +47,7 @@ async def read_answer(storage: Storage, operation: str) -> bytes:
     work = await read_operation(storage, operation)
     if not work.has_answer:
         raise NotFound("This operation has no results to be read, or not yet.")
-    return await works.read_answer(storage, operation)
+    return await works.read_answer(storage, work)
 
 
 def operation_url(root: str, operation: str) -> str:

@@ -5,8 +5,12 @@ A crash after the transaction leaves the pending row, from which the sweep does 
 
 import asyncio
 import json
+import logging
+import math
 import random
+import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from shared.errors import Unavailable
 from shared.storage import keys, planning, terms
@@ -22,9 +26,28 @@ from shared.storage.versions import next_version
 
 MAX_ATTEMPTS = 12
 MAX_PAUSE_SECONDS = 0.02
+MIN_SECONDS = 60.0
+"""From the upload of bytes to their commit, however short the grace is."""
+
 TOO_BUSY = "The study is being changed by too many requests at once; try again."
 
+log = logging.getLogger(__name__)
+
 Conflict = RowExists | RowMissing | RowChanged
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Instances of one study to commit, few enough for one transaction (`planning.batches`)."""
+
+    instances: Sequence[NewInstance]
+    """Each address once."""
+
+    uploaded: float = math.inf
+    """When the first of their bytes became a blob, in seconds of the clock."""
+
+    seen: Known | None = None
+    """From `look`, if it was called. It may be out of date."""
 
 
 async def look(storage: Storage, key: StudyKey, series: Collection[str]) -> Known:
@@ -32,48 +55,40 @@ async def look(storage: Storage, key: StudyKey, series: Collection[str]) -> Know
     return remembered(storage, key, series) or await read_known(storage, key, series)
 
 
-async def commit(
-    storage: Storage, key: StudyKey, instances: Sequence[NewInstance], seen: Known | None = None
-) -> set[int]:
+async def commit(storage: Storage, key: StudyKey, batch: Batch) -> set[int]:
     """Make instances of one study exist, findable and announced to the change feed.
-
-    Args:
-        storage: The storage account.
-        key: The study.
-        instances: What to commit, each address once; few enough for one transaction
-            (`planning.batches`).
-        seen: From `look`, if it was called. It may be out of date.
 
     Returns:
         The versions of those that were not committed because their address is taken.
 
     Raises:
-        Unavailable: Storage did not answer, or the study changed too often meanwhile. The
-            instances may or may not exist then.
+        Unavailable: Storage did not answer, the study changed too often meanwhile, or it took so
+            long that the sweep may have taken the bytes for leftovers. The instances may or may
+            not exist then.
     """
-    left = list(instances)
-    known = remembered(storage, key, _series(left)) or seen or await look(storage, key, _series(left))
+    left = {new.version: new for new in batch.instances}
+    series = _series(batch.instances)
+    known = remembered(storage, key, series) or batch.seen or await look(storage, key, series)
     for attempt in range(MAX_ATTEMPTS):
         if not left:
             break
-        version = next_version()
-        plan = plan_commit(key, known, left, version)
-        conflict = await _transact(storage, key, plan)
-        taken = await _taken(storage, key, left) if _asks_who_is_there(conflict, plan) else {}
+        instances, version = list(left.values()), next_version()
+        plan = plan_commit(key, known, instances, version)
+        conflict = await _transact(storage, key, plan, batch.uploaded)
+        taken = await _taken(storage, key, instances) if _asks_who_is_there(conflict, plan) else {}
         if conflict is None or await _is_ours(storage, key, version, conflict, taken):
-            await _finish(storage, key, plan, left, version)
+            await _finish(storage, key, plan, instances, version)
             break
-        left = [new for new in left if new.version not in taken]
+        left = _again({mine: new for mine, new in left.items() if new.version not in taken}, conflict)
         await _pause(attempt)
-        known = await read_known(storage, key, _series(left))
+        known = await read_known(storage, key, _series(left.values()))
     else:
-        raise Unavailable(TOO_BUSY)
-    return {new.version for new in instances} - {new.version for new in left}
+        if left:
+            raise Unavailable(TOO_BUSY)
+    return {new.version for new in batch.instances} - left.keys()
 
 
-async def upsert(
-    storage: Storage, key: StudyKey, instances: Sequence[NewInstance], seen: Known | None = None
-) -> None:
+async def upsert(storage: Storage, key: StudyKey, batch: Batch) -> None:
     """As `commit`, but instances take the place of those at their addresses.
 
     A row changes in one transaction, so that readers see the old instance or the new one, never neither.
@@ -82,15 +97,17 @@ async def upsert(
     Raises:
         Unavailable: As for `commit`.
     """
-    left = list(instances)
+    left = list(batch.instances)
     for attempt in range(MAX_ATTEMPTS):
-        taken = await commit(storage, key, left, seen)
-        left = [new for new in left if new.version in taken]
+        taken = await commit(storage, key, Batch(left, batch.uploaded, batch.seen))
+        # A version is never written twice: what was committed may have been replaced since, unknown to us.
+        left = [_renewed(new) for new in left if new.version in taken]
         while left and (rows := await _taken(storage, key, left)):
             there = [new for new in left if new.version in rows]
-            if await _replace(storage, key, there, rows):
+            if await _replace(storage, key, Batch(there, batch.uploaded), rows):
                 left = [new for new in left if new.version not in rows]
             else:
+                left = [_renewed(new) for new in left]
                 await _pause(attempt)
                 break
         if not left:
@@ -98,20 +115,31 @@ async def upsert(
     raise Unavailable(TOO_BUSY)
 
 
-async def _replace(
-    storage: Storage, key: StudyKey, instances: Sequence[NewInstance], rows: Mapping[int, InstanceRow]
-) -> bool:
+async def _replace(storage: Storage, key: StudyKey, batch: Batch, rows: Mapping[int, InstanceRow]) -> bool:
     """Put instances in the place of some rows; False when one of these has changed or gone meanwhile."""
+    instances = batch.instances
     known = await read_known(storage, key, _series(instances))
     version = next_version()
     plan = plan_commit(key, known, instances, version, rows)
-    conflict = await _transact(storage, key, plan)
+    conflict = await _transact(storage, key, plan, batch.uploaded)
     if conflict is not None:
         taken = await _taken(storage, key, instances) if conflict.after_retry else {}
         if not await _is_ours(storage, key, version, conflict, taken):
             return False
     await _finish(storage, key, plan, instances, version)
     return True
+
+
+def _again(left: Mapping[int, NewInstance], conflict: Conflict) -> dict[int, NewInstance]:
+    """The instances to try once more, by the version they came with.
+
+    Where an answer was lost they may have been committed, and deleted since: then theirs is another life.
+    """
+    return {mine: _renewed(new) if conflict.after_retry else new for mine, new in left.items()}
+
+
+def _renewed(new: NewInstance) -> NewInstance:
+    return replace(new, version=next_version())
 
 
 async def settle(storage: Storage, key: StudyKey, touched: Iterable[IndexKey], expected: Known) -> None:
@@ -135,7 +163,10 @@ async def settle(storage: Storage, key: StudyKey, touched: Iterable[IndexKey], e
         expected = current
 
 
-async def _transact(storage: Storage, key: StudyKey, plan: CommitPlan) -> Conflict | None:
+async def _transact(storage: Storage, key: StudyKey, plan: CommitPlan, uploaded: float) -> Conflict | None:
+    # Of bytes that are older than the grace and named by no row the sweep thinks that a crash left them.
+    if time.time() - uploaded > max(storage.times.grace.total_seconds() / 2, MIN_SECONDS):
+        raise Unavailable("Storing took too long; try again.")
     try:
         await storage.tables.transact(keys.ARCHIVE, key.archive, plan.operations)
     except (RowExists, RowMissing, RowChanged) as conflict:
@@ -178,6 +209,19 @@ async def _is_ours(
 async def _finish(
     storage: Storage, key: StudyKey, plan: CommitPlan, instances: Sequence[NewInstance], version: int
 ) -> None:
+    try:
+        await _write_search_rows(storage, key, plan, instances)
+        await announce_change(storage, key, version)
+    except Unavailable:
+        raise
+    except Exception as error:
+        log.exception("a commit could not be finished; the sweep does it")
+        raise Unavailable("It is stored, but cannot be found by searches yet.") from error
+
+
+async def _write_search_rows(
+    storage: Storage, key: StudyKey, plan: CommitPlan, instances: Sequence[NewInstance]
+) -> None:
     after = Known(plan.study.after, {uid: change.after for uid, change in plan.series.items()})
     touched = set(planning.touched(key, plan.study, plan.series))
     wanted = wanted_rows(key, after.study, after.series)
@@ -189,7 +233,6 @@ async def _finish(
         await settle(storage, key, touched, after)
     else:
         remember(storage, key, after)
-    await announce_change(storage, key, version)
 
 
 async def announce_change(storage: Storage, key: StudyKey, version: int) -> None:
@@ -202,7 +245,7 @@ async def _pause(attempt: int) -> None:
     await asyncio.sleep(random.uniform(0, MAX_PAUSE_SECONDS * attempt))
 
 
-def _series(instances: Sequence[NewInstance]) -> list[str]:
+def _series(instances: Iterable[NewInstance]) -> list[str]:
     return list(dict.fromkeys(new.series for new in instances))
 
 

@@ -79,14 +79,18 @@ class Gathering:
         return await mine.done
 
     async def _take_turns(self, key: Hashable, line: _Line) -> None:
-        while chosen := _next(line):
-            names = frozenset().union(*(each.ask.names for each in chosen))
-            line.busy |= names
-            await _do(chosen)
-            line.busy -= names
-        line.turns -= 1
-        if not line.turns and not line.waiting:
-            self._lines.pop(key, None)
+        try:
+            while chosen := _next(line):
+                names = frozenset().union(*(each.ask.names for each in chosen))
+                line.busy |= names
+                try:
+                    await _do(chosen)
+                finally:
+                    line.busy -= names
+        finally:
+            line.turns -= 1
+            if not line.turns and not line.waiting:
+                self._lines.pop(key, None)
 
 
 def _next(line: _Line) -> list[_Waiting]:

@@ -229,9 +229,9 @@ def day_key(moment: datetime) -> str:
     return f"{moment:%Y%m%d}"
 
 
-def answer_blob(day: str, operation: str) -> str:
-    """The blob, in container `answers`, of what an operation has to say."""
-    return f"{day}/{operation}"
+def answer_blob(day: str, operation: str, run: str) -> str:
+    """The blob, in container `answers`, of what a run of an operation has to say; of all runs without one."""
+    return f"{day}/{operation}/{run}"
 
 
 def upload_key(operation: str) -> str:

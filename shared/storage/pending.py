@@ -117,7 +117,9 @@ async def finish(storage: Storage, changes: Sequence[Pending]) -> None:
 
 
 async def _finish_study(storage: Storage, key: StudyKey, changes: Sequence[Pending]) -> None:
-    due = datetime.now(UTC) + storage.times.retention
+    # Never sooner than the grace: a writer whose answer was lost may still name these bytes again.
+    kept = max(storage.times.retention, storage.times.grace)
+    due = datetime.now(UTC) + kept
     for at in range(0, len(changes), MAX_FINISHED):
         part = changes[at : at + MAX_FINISHED]
         if not await _all_or_none(storage, key, [step for change in part for step in _ending(change, due)]):
@@ -126,7 +128,7 @@ async def _finish_study(storage: Storage, key: StudyKey, changes: Sequence[Pendi
                 await _all_or_none(storage, key, _ending(change, due))
     for change in changes:
         if change.removed:
-            await send_purge(storage, key, change.version, storage.times.retention)
+            await send_purge(storage, key, change.version, kept)
 
 
 def _ending(change: Pending, due: datetime) -> list[Operation]:

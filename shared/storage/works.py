@@ -77,8 +77,8 @@ class Work:
     results: Mapping[str, object]
     """What came of it, as clients are told, in API JSON."""
 
-    has_answer: bool
-    """Whether container `answers` has more of what came of it."""
+    answer: str
+    """The blob of container `answers` that has more of what came of it, or empty."""
 
     attempts: int
     """How often it was claimed."""
@@ -88,6 +88,11 @@ class Work:
 
     etag: str = field(repr=False)
 
+    @property
+    def has_answer(self) -> bool:
+        """Whether there is more to read of what came of it."""
+        return bool(self.answer)
+
 
 @dataclass(frozen=True, slots=True)
 class Ending:
@@ -95,7 +100,8 @@ class Ending:
 
     status: Status
     results: Mapping[str, object]
-    has_answer: bool = False
+    answer: str = ""
+    """From `Claim.put_answer`."""
 
 
 class ClaimLost(Exception):
@@ -171,13 +177,23 @@ class Claim:
         """Leave the work to the next one, who need not wait; raises as `progress` does."""
         await self._write({"run": ""})
 
+    async def put_answer(self, body: bytes, content_type: str) -> str:
+        """Keep what is too long for a row, before the end: whoever sees the end can read it.
+
+        Each claim has a blob of its own, so that one who has lost the work overwrites nothing.
+        """
+        name = keys.answer_blob(_day(self._id), self._id, self._run)
+        blobs = self._storage.blobs
+        await blobs.put(keys.ANSWERS, name, body, if_absent=False, content_type=content_type)
+        return name
+
     async def end(self, ending: Ending) -> None:
         """Say what came of it; raises as `progress` does."""
         values: dict[str, Value] = {
             "status": ending.status.value,
             "run": self._run,
             "results": json.dumps(ending.results),
-            "answer": ending.has_answer,
+            "answer": ending.answer,
         }
         if ending.status is Status.SUCCEEDED:
             values["percent"] = 100
@@ -218,15 +234,9 @@ def is_held(work: Work, grace: timedelta) -> bool:
     return bool(work.run) and datetime.now(UTC) - work.updated < min(SILENCE, grace)
 
 
-async def put_answer(storage: Storage, operation: str, body: bytes, content_type: str) -> None:
-    """Keep what is too long for a row, before the operation ends: whoever sees the end can read it."""
-    name = keys.answer_blob(_day(operation), operation)
-    await storage.blobs.put(keys.ANSWERS, name, body, if_absent=False, content_type=content_type)
-
-
-async def read_answer(storage: Storage, operation: str) -> bytes:
-    """Read what `put_answer` kept."""
-    return await storage.blobs.read_all(keys.ANSWERS, keys.answer_blob(_day(operation), operation))
+async def read_answer(storage: Storage, work: Work) -> bytes:
+    """Read what `Claim.put_answer` kept."""
+    return await storage.blobs.read_all(keys.ANSWERS, work.answer)
 
 
 async def remove_old(storage: Storage, now: datetime) -> int:
@@ -245,7 +255,8 @@ async def remove_old(storage: Storage, now: datetime) -> int:
 
 async def _remove(storage: Storage, partition: str, ids: list[str]) -> int:
     for operation in ids:
-        await storage.blobs.delete(keys.ANSWERS, keys.answer_blob(partition, operation))
+        async for entry in storage.blobs.list(keys.ANSWERS, keys.answer_blob(partition, operation, "")):
+            await storage.blobs.delete(keys.ANSWERS, entry.name)
     for at in range(0, len(ids), MAX_REMOVED_AT_ONCE):
         steps: list[Operation] = [removal(operation) for operation in ids[at : at + MAX_REMOVED_AT_ONCE]]
         try:
@@ -274,7 +285,7 @@ def _work(row: Row) -> Work:
         percent=percent if isinstance(percent, int) else None,
         resources=tuple(json.loads(str(values["resources"]))),
         results=json.loads(str(values.get("results", "{}"))),
-        has_answer=values.get("answer") is True,
+        answer=str(values.get("answer", "")),
         attempts=attempts,
         run=str(values["run"]),
         etag=row.etag,

@@ -6,6 +6,7 @@ that stand before it. Whoever reads the file sees the bytes of the metadata and,
 gone, as many zeros, which are passed over as the value would be.
 """
 
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -187,7 +188,7 @@ class Assembly:
         """Send a part to storage, and what came before it for the same hole."""
         hole = part.filling.hole
         if hole.vr not in _STAGED_VRS and part.length <= MAX_VALUE_BYTES:
-            if self._context.held_bytes > 2 * MAX_HELD_BYTES:
+            if self._context.held_bytes > MAX_HELD_BYTES:
                 await self._refuse(hole, "The request has too many bulk data that are not binary.")
             return
         if len(self._parts) > 1 or self._draft.holes.count(hole) > 1:
@@ -271,8 +272,11 @@ class Assembly:
         if isinstance(passed, Refused):
             return passed
         staged = await self._stage(contents)
+        uploaded = time.time()
+        # The note of its beginning may have been long ago.
+        await active.note(self._context.storage, study_key(self._context.partition, file.identity.study))
         await upload.finish(block for each in staged for block in each.blocks)
-        return Received(file, passed, self._version, None, Location(self._blob, 0, file.length))
+        return Received(file, passed, self._version, None, Location(self._blob, 0, file.length), uploaded)
 
     async def _fail(self, error: Unavailable) -> Refused:
         self.failure = error

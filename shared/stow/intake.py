@@ -1,5 +1,7 @@
 """Taking one part in: read as it arrives, a small file kept, a large one uploaded meanwhile."""
 
+import math
+import time
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -39,6 +41,9 @@ class Received:
 
     location: Location | None
     """Where it was uploaded to, if it is large."""
+
+    uploaded: float = math.inf
+    """When that was, in seconds of the clock."""
 
 
 class Intake:
@@ -95,11 +100,19 @@ class Intake:
         if not self._upload:
             body = b"".join(self._take_held())
             return Received(file, passed, self._version, body, None)
+        return await self._finish(self._upload, Location(self._blob, 0, file.length), file, passed)
+
+    async def _finish(
+        self, upload: BlockUpload, location: Location, file: Part10File, passed: Passed
+    ) -> Received | Refused:
+        uploaded = time.time()
         try:
-            await self._upload.finish()
+            # The note of its beginning may have been long ago.
+            await active.note(self._storage, study_key(self._partition, file.identity.study))
+            await upload.finish()
         except Unavailable as error:
             return await self._fail(error)
-        return Received(file, passed, self._version, None, Location(self._blob, 0, file.length))
+        return Received(file, passed, self._version, None, location, uploaded)
 
     async def _keep(self, data: bytes | memoryview) -> None:
         if self._upload:

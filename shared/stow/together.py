@@ -5,6 +5,7 @@ What several requests bring for a study at the same time is committed together (
 
 import asyncio
 import logging
+import time
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -12,7 +13,7 @@ from shared.dicom.part10 import Part10File
 from shared.dicom.tags import CORE_SEARCH, RETURNED_BY_ALL, RETURNED_BY_DEFAULT_V1, SearchLevel
 from shared.errors import Unavailable
 from shared.storage import active, keys
-from shared.storage.commit import commit, look, upsert
+from shared.storage.commit import Batch, commit, look, upsert
 from shared.storage.gather import Ask
 from shared.storage.keys import StudyKey
 from shared.storage.pending import schedule_purge
@@ -45,6 +46,9 @@ class Item:
 
 Result = Outcome | Unavailable
 
+_Committed = Result | NewInstance
+"""What a turn gives; an instance whose address was taken is given back."""
+
 
 async def commit_together(storage: Storage, key: StudyKey, items: Sequence[Item]) -> Sequence[Result]:
     """Commit files of one study, each with an address of its own.
@@ -56,10 +60,24 @@ async def commit_together(storage: Storage, key: StudyKey, items: Sequence[Item]
     names: frozenset[Hashable] = frozenset(item.address for item in items)
     size = sum(len(item.received.body or b"") for item in items)
 
-    async def work(together: Sequence[Item]) -> Sequence[Result]:
+    async def work(together: Sequence[Item]) -> Sequence[_Committed]:
         return await _commit(storage, key, together, replaces=replaces)
 
-    return await storage.memory.commits.do((key, replaces), Ask(items, size, names, work))
+    committed = await storage.memory.commits.do((key, replaces), Ask(items, size, names, work))
+    # Compared after its turn, so that nobody else waits.
+    return [
+        await _outcome_of_taken(storage, key, item, result) if isinstance(result, NewInstance) else result
+        for item, result in zip(items, committed, strict=True)
+    ]
+
+
+async def _outcome_of_taken(storage: Storage, key: StudyKey, item: Item, new: NewInstance) -> Result:
+    try:
+        if item.taken is Taken.ACCEPT_IDENTICAL and await is_same(storage, key, new):
+            return _stored(item)
+    except Unavailable as error:
+        return error
+    return Refused(Failure.EXISTS, item.received.file.identity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +90,9 @@ class _Written:
     """By the version of the instance."""
 
     instances: Sequence[NewInstance]
+    uploaded: float
+    """When the first of the bytes became a blob, in seconds of the clock."""
+
     seen: Known
     """The study, as it was during the upload."""
 
@@ -80,7 +101,7 @@ class _Written:
 
 async def _commit(
     storage: Storage, key: StudyKey, items: Sequence[Item], *, replaces: bool
-) -> Sequence[Result]:
+) -> Sequence[_Committed]:
     try:
         written = await _write(storage, key, items, replaces=replaces)
     except Unavailable as error:
@@ -91,71 +112,71 @@ async def _commit(
         if len(items) == 1:
             return [Refused(Failure.PROCESSING, items[0].received.file.identity)]
         return [(await _commit(storage, key, [item], replaces=replaces))[0] for item in items]
-    results: dict[int, Result] = {}
+    results: dict[int, _Committed] = {}
     for batch in batches(written.instances):
         results |= await _commit_batch(written, batch)
     return [results[new.version] for new in written.instances]
 
 
-async def _commit_batch(written: _Written, batch: Sequence[NewInstance]) -> dict[int, Result]:
+async def _commit_batch(written: _Written, batch: Sequence[NewInstance]) -> dict[int, _Committed]:
     """Commit what one transaction holds, and give what became of each instance by its version."""
-    storage, key = written.storage, written.key
     try:
         existing = await _write_rows(written, batch)
-        outcomes: dict[int, Result] = {
-            new.version: await _outcome(written, new, exists=new.version in existing) for new in batch
-        }
-        await _forget_bytes(storage, key, [new for new in batch if new.version in existing])
-        return outcomes
     except Unavailable as error:
         return {new.version: error for new in batch}
     except Exception:
         log.exception("files=%d could not be committed", len(batch))
-    if len(batch) == 1:
-        identity = written.items[batch[0].version].received.file.identity
-        return {batch[0].version: Refused(Failure.PROCESSING, identity)}
-    results: dict[int, Result] = {}
-    for new in batch:
-        results |= await _commit_batch(written, [new])
-    return results
+        if len(batch) == 1:
+            identity = written.items[batch[0].version].received.file.identity
+            return {batch[0].version: Refused(Failure.PROCESSING, identity)}
+        results: dict[int, _Committed] = {}
+        for new in batch:
+            results |= await _commit_batch(written, [new])
+        return results
+    await _forget_bytes(written, [new for new in batch if new.version in existing])
+    return {
+        new.version: new if new.version in existing else _stored(written.items[new.version]) for new in batch
+    }
 
 
 async def _write_rows(written: _Written, batch: Sequence[NewInstance]) -> set[int]:
     """Give the versions of those whose address is taken."""
+    todo = Batch(batch, written.uploaded, written.seen)
     if not written.replaces:
-        return await commit(written.storage, written.key, batch, written.seen)
-    await upsert(written.storage, written.key, batch, written.seen)
+        return await commit(written.storage, written.key, todo)
+    await upsert(written.storage, written.key, todo)
     return set()
 
 
-async def _outcome(written: _Written, new: NewInstance, *, exists: bool) -> Outcome:
-    item = written.items[new.version]
-    identity, passed = item.received.file.identity, item.received.passed
-    accepts = item.taken is Taken.ACCEPT_IDENTICAL
-    if exists and not (accepts and await is_same(written.storage, written.key, new)):
-        return Refused(Failure.EXISTS, identity)
-    return Stored(identity, passed.warning, passed.comments, passed.first_value_only)
+def _stored(item: Item) -> Stored:
+    passed = item.received.passed
+    return Stored(item.received.file.identity, passed.warning, passed.comments, passed.first_value_only)
 
 
-async def _forget_bytes(storage: Storage, key: StudyKey, duplicates: Sequence[NewInstance]) -> None:
+async def _forget_bytes(written: _Written, duplicates: Sequence[NewInstance]) -> None:
     """Have the bytes of duplicates removed from the pack they came in with others."""
     packs = {new.location.blob for new in duplicates if keys.is_pack(new.location.blob)}
     changes = [Change("", "", 0, Location(pack, 0, 0)) for pack in packs]
     if changes:
-        await schedule_purge(storage, key, changes, storage.times.grace)
+        try:
+            await schedule_purge(written.storage, written.key, changes, written.storage.times.grace)
+        except Unavailable:
+            # The sweep finds bytes that nobody names.
+            log.warning("packs=%d keep the bytes of duplicates until the sweep", len(packs))
 
 
 async def _write(storage: Storage, key: StudyKey, items: Sequence[Item], *, replaces: bool) -> _Written:
     """Upload what rows will name."""
     await active.note(storage, key)
     series = {item.address[1] for item in items}
+    uploaded = min(time.time(), *(item.received.uploaded for item in items))
     located, seen = await asyncio.gather(_write_bytes(storage, key, items), look(storage, key, series))
     instances = [
         await _with_details(storage, key, make_instance(item.received, where))
         for item, where in zip(items, located, strict=True)
     ]
     by_version = {new.version: item for new, item in zip(instances, items, strict=True)}
-    return _Written(storage, key, by_version, instances, seen, replaces)
+    return _Written(storage, key, by_version, instances, uploaded, seen, replaces)
 
 
 async def _write_bytes(storage: Storage, key: StudyKey, items: Sequence[Item]) -> list[Location]:

@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from shared.storage import archive, keys, pending
 from shared.storage.blobs import BlobMissing
 from shared.storage.keys import Scope, StudyKey
-from shared.storage.pending import Purge
-from shared.storage.rows import LOCATION, Change, InstanceRow, Location
+from shared.storage.pending import Pending, Purge
+from shared.storage.rows import DETAILS, LOCATION, Change, InstanceRow, Location
 from shared.storage.storage import Storage
 from shared.storage.tables import Operation, RowChanged, RowMissing, Value, merge
 from shared.storage.uids import remove_ghosts
@@ -38,6 +38,9 @@ class Removal:
     packs: tuple[str, ...]
     """To be written anew, as something of them stays."""
 
+    later: tuple[str, ...]
+    """In use by a change that is not finished, and not by a row that was seen: to be looked at again."""
+
 
 async def purge_due(storage: Storage, key: StudyKey, now: datetime) -> datetime | None:
     """Do the purges of a study whose time has come. May be repeated, also by two at once.
@@ -48,7 +51,7 @@ async def purge_due(storage: Storage, key: StudyKey, now: datetime) -> datetime 
     every = await pending.all_purges(storage, key)
     due = [purge for purge in every if purge.due <= now]
     if due:
-        await _purge(storage, key, due, every)
+        await _purge(storage, key, due)
     left = await pending.all_purges(storage, key)
     # What could not be done now is tried again after the grace.
     return min((max(purge.due, now + storage.times.grace) for purge in left), default=None)
@@ -69,40 +72,55 @@ async def purge(storage: Storage, key: StudyKey, version: int) -> bool:
     return False
 
 
-async def _purge(storage: Storage, key: StudyKey, due: Sequence[Purge], every: Sequence[Purge]) -> None:
+async def _purge(storage: Storage, key: StudyKey, due: Sequence[Purge]) -> None:
     deleted = [(change.series, change.instance) for change in _changes(due) if change.instance]
     await remove_ghosts(storage, key, deleted)
-    rows = [row async for page in archive.read_instances(storage, Scope(key), LOCATION) for row in page]
+    # In the order in which a deletion hands bytes on, so that none is missed on its way.
+    pages = archive.read_instances(storage, Scope(key), (*LOCATION, *DETAILS))
+    rows = [row async for page in pages for row in page]
     waiting = await pending.all_pending(storage, key)
-    retained = {change.location.blob for change in _changes(_later(every, due))}
-    retained |= {change.location.blob for each in waiting for change in (*each.changes, *each.replaced)}
-    removal = plan_removal(due, rows, retained)
+    later = _later(await pending.all_purges(storage, key), due)
+    removal = plan_removal(due, rows, waiting, later)
     for name in removal.details:
         await storage.blobs.delete(keys.METADATA, name)
     for name in removal.blobs:
         await storage.blobs.delete(keys.DICOM, name)
     kept = {pack for pack in removal.packs if not await _rewrite(storage, key, pack, rows)}
+    kept.update(removal.later)
     done = [purge for purge in due if not any(change.location.blob in kept for change in purge.changes)]
     await pending.end_purges(storage, done)
     if kept:
-        log.warning("packs=%d could not be rewritten now; they are tried again", len(kept))
+        log.warning("blobs=%d could not be purged now; they are tried again", len(kept))
 
 
-def plan_removal(due: Sequence[Purge], rows: Sequence[InstanceRow], retained: Iterable[str]) -> Removal:
+def plan_removal(
+    due: Sequence[Purge],
+    rows: Sequence[InstanceRow],
+    waiting: Sequence[Pending],
+    later: Sequence[Purge],
+) -> Removal:
     """Work out what goes.
 
     Args:
         due: The purges whose time has come.
         rows: Every instance of the study.
-        retained: Blobs of which something is deleted, but still retained.
+        waiting: The pending changes, read after the rows.
+        later: The other purges, read after the pending changes.
     """
-    named = {row.location.blob for row in rows}
+    in_use = {name for row in rows for name in (row.location.blob, row.metadata_blob, row.frames_blob)}
+    made = [change for each in waiting if each.action != "delete" for change in each.changes]
+    made_blobs = {name for change in made for name in (change.location.blob, *change.details)}
+    # Of these something is deleted, but still retained: the last one to end takes the others' bytes along.
+    removed = [change for each in waiting for change in each.removed]
+    retained = {change.location.blob for change in (*removed, *_changes(later))}
     blobs = dict.fromkeys(change.location.blob for change in _changes(due))
     free = [blob for blob in blobs if blob not in retained]
+    details = dict.fromkeys(detail for change in _changes(due) for detail in change.details)
     return Removal(
-        blobs=tuple(blob for blob in free if blob not in named),
-        details=tuple(detail for change in _changes(due) for detail in change.details),
-        packs=tuple(blob for blob in free if blob in named and keys.is_pack(blob)),
+        blobs=tuple(blob for blob in free if blob not in in_use | made_blobs),
+        details=tuple(detail for detail in details if detail not in in_use | made_blobs),
+        packs=tuple(blob for blob in free if blob in in_use and keys.is_pack(blob)),
+        later=tuple(blob for blob in free if blob in made_blobs - in_use),
     )
 
 

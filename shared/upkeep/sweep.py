@@ -14,9 +14,10 @@ from datetime import UTC, datetime
 from shared.storage import active, archive, keys, pending
 from shared.storage.active import QUIET_BEFORE_REMOVAL, ActiveStudy
 from shared.storage.keys import Scope, StudyKey
+from shared.storage.listing import BlobEntry
 from shared.storage.mend import mend_index
 from shared.storage.pending import Pending
-from shared.storage.rows import DETAILS, LOCATION
+from shared.storage.rows import DETAILS, LOCATION, Change, Location
 from shared.storage.storage import Storage
 from shared.storage.versions import made_at
 from shared.upkeep.purge import purge_due
@@ -93,6 +94,18 @@ async def visit(storage: Storage, study: ActiveStudy) -> Sweep:
     return Sweep(Mended(studies=1, changes=len(unfed), blobs=blobs), tuple(unfed))
 
 
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """What the rows of a study name."""
+
+    blobs: set[str]
+    places: set[tuple[str, int, int]]
+    """Blob, start and length of everything in container `dicom`."""
+
+    purged: set[str]
+    """Blobs of which something waits for its purge."""
+
+
 async def _remove_unnamed(storage: Storage, key: StudyKey, now: datetime) -> tuple[int, bool]:
     """Delete the blobs of a study that no row names; tell how many, and whether some are too young."""
     found = [
@@ -102,24 +115,51 @@ async def _remove_unnamed(storage: Storage, key: StudyKey, now: datetime) -> tup
     ]
     # Read after the list: a blob that was listed and gets its row meanwhile is seen as named.
     named = await _named(storage, key)
-    unnamed = [(container, entry) for container, entry in found if entry.name not in named]
+    unnamed = [(container, entry) for container, entry in found if entry.name not in named.blobs]
     old = [item for item in unnamed if now - item[1].modified >= storage.times.grace]
     for container, entry in old:
         await storage.blobs.delete(container, entry.name)
-    return len(old), len(old) < len(unnamed)
+    packs = [entry for _, entry in found if keys.is_pack(entry.name) and entry.name in named.blobs]
+    aged = [entry for entry in packs if now - entry.modified >= storage.times.grace]
+    loose = [entry.name for entry in aged if _has_loose_bytes(entry, named)]
+    if loose:
+        # What a crash kept from being forgotten: bytes of files that were refused.
+        changes = [Change("", "", 0, Location(pack, 0, 0)) for pack in loose]
+        await pending.schedule_purge(storage, key, changes, storage.times.grace)
+    return len(old), len(old) < len(unnamed) or len(aged) < len(packs) or bool(loose)
 
 
-async def _named(storage: Storage, key: StudyKey) -> set[str]:
-    names: set[str] = set()
+def _has_loose_bytes(pack: BlobEntry, named: _Named) -> bool:
+    """Whether nobody names some of a pack, and no purge is about to free them."""
+    if pack.name in named.purged:
+        return False
+    return pack.length > sum(length for blob, _, length in named.places if blob == pack.name)
+
+
+async def _named(storage: Storage, key: StudyKey) -> _Named:
+    named = _Named(set(), set(), set())
     # In the order in which a deletion hands bytes on, so that none is missed on its way.
     async for page in archive.read_instances(storage, Scope(key), (*LOCATION, *DETAILS)):
         for row in page:
-            names |= {row.location.blob, row.metadata_blob, row.frames_blob}
-    waiting = [(*item.changes, *item.replaced) for item in await pending.all_pending(storage, key)]
-    waiting += [item.changes for item in await pending.all_purges(storage, key)]
-    for change in (change for changes in waiting for change in changes):
-        names |= {change.location.blob, *change.details}
-    return names
+            named.blobs.update((row.metadata_blob, row.frames_blob))
+            _name(named, row.location)
+    waiting = await pending.all_pending(storage, key)
+    purges = await pending.all_purges(storage, key)
+    for changes in (
+        *((*each.changes, *each.replaced) for each in waiting),
+        *(each.changes for each in purges),
+    ):
+        for change in changes:
+            named.blobs.update(change.details)
+            _name(named, change.location)
+    named.purged.update(change.location.blob for each in (*purges,) for change in each.changes)
+    named.purged.update(change.location.blob for each in waiting for change in each.removed)
+    return named
+
+
+def _name(named: _Named, place: Location) -> None:
+    named.blobs.add(place.blob)
+    named.places.add((place.blob, place.start, place.length))
 
 
 async def _come_back(

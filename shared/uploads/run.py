@@ -128,12 +128,11 @@ async def _store(storage: Storage, upload: Upload, claim: Claim, store: Store) -
         return Ending(Status.FAILED, {"errors": [CHANGED]})
     except DicomWebError as refusal:
         return Ending(Status.FAILED, {"storeStatus": refusal.status, "errors": [str(refusal)]})
-    if answer.body:
-        await works.put_answer(storage, upload.id, answer.body, ANSWER_TYPE)
-    return _ending(answer)
+    kept = await claim.put_answer(answer.body, ANSWER_TYPE) if answer.body else ""
+    return _ending(answer, kept)
 
 
-def _ending(answer: StoreAnswer) -> Ending:
+def _ending(answer: StoreAnswer, kept: str) -> Ending:
     nothing = answer.failed > 0 and answer.stored == 0
     results: dict[str, object] = {
         "storeStatus": answer.status,
@@ -142,7 +141,7 @@ def _ending(answer: StoreAnswer) -> Ending:
     }
     if answer.warning:
         results["warnings"] = [answer.warning]
-    return Ending(Status.FAILED if nothing else Status.SUCCEEDED, results, has_answer=bool(answer.body))
+    return Ending(Status.FAILED if nothing else Status.SUCCEEDED, results, kept)
 
 
 class _Pulse:

@@ -49,16 +49,24 @@ async def sweep_uploads(storage: Storage) -> Tidied:
     unnamed = [
         blob for blob in blobs if blob.name not in named and now - blob.modified >= storage.times.grace
     ]
-    for blob in unnamed:
-        await upload_content.remove(storage, blob.name)
+    removed = [await _try_remove(storage, blob.name) for blob in unnamed]
     done = [await _try_visit(storage, upload) for upload in uploads if upload.due <= now]
     return Tidied(
         abandoned=done.count("abandoned"),
         woken=done.count("woken"),
-        blobs=len(unnamed),
+        blobs=removed.count(True),
         operations=await works.remove_old(storage, now),
-        failed=done.count("failed"),
+        failed=done.count("failed") + removed.count(False),
     )
+
+
+async def _try_remove(storage: Storage, name: str) -> bool:
+    try:
+        await upload_content.remove(storage, name)
+    except Exception:
+        log.exception("an upload could not be removed")
+        return False
+    return True
 
 
 async def _try_visit(storage: Storage, upload: Upload) -> str:

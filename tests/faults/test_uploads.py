@@ -13,6 +13,7 @@ from tests.faults.accounts import Account
 from tests.faults.crashing import EVERY_CALL, TROUBLES, Run, Trial, begin_trial, opened
 from tests.faults.driver import Failed, Step, Together, Value
 from tests.faults.files import File
+from tests.faults.meeting import Meeting, meet, moments_of
 from tests.faults.nursery import Nursery
 from tests.faults.proxy import Proxy
 from tests.faults.uploading import (
@@ -22,7 +23,6 @@ from tests.faults.uploading import (
     StoreUploaded,
     SweepUploads,
     Upload,
-    remains_of_uploads,
 )
 
 STUDY = "1.2.3"
@@ -31,6 +31,7 @@ FILES = (
     File(STUDY, "1.2.3.2", "1.2.3.2.1", modality="MR", variant=1),
 )
 MOST_ATTEMPTS = 4
+OUTCOMES = {works.Status.SUCCEEDED, None}
 
 Make = Callable[[str, str], Step]
 """The request to disturb, made of a data partition and the id of an upload in it."""
@@ -107,6 +108,39 @@ def test_a_sweep_that_goes_wrong_is_made_up_for(account: Account, nursery: Nurse
     assert asyncio.run(whole()) == []
 
 
+def test_two_that_store_one_upload_give_one_answer(account: Account, nursery: Nursery) -> None:
+    """The first is silent for so long at one of its calls that another takes the work over."""
+
+    async def whole() -> list[str]:
+        async with begin_trial(account, nursery) as trial:
+            await warm_up(trial)
+            (counted,) = await uploaded(trial, ["count"])
+            calls, _ = await trial.watch(StoreUploaded(counted))
+            moments = moments_of(calls, at_reads=True)
+            names = [moment.name for moment in moments]
+            uploads = dict(zip(names, await uploaded(trial, names), strict=True))
+
+            def storing(partition: str) -> Step:
+                return StoreUploaded(uploads[partition])
+
+            meeting = Meeting(held=storing, other=lambda partition: (storing(partition),))
+            left = iter(moments)
+
+            async def meet_some(lane: Proxy) -> list[str]:
+                met = [(moment.name, await meet(trial, meeting, lane, moment)) for moment in left]
+                # Whoever lost the work, or found nothing left to do, has nothing to tell.
+                return [f"{name}: {values}" for name, values in met if not {*values} <= OUTCOMES]
+
+            found = [line for lines in await asyncio.gather(*map(meet_some, trial.lanes)) for line in lines]
+            async with opened(account) as storage:
+                for partition, upload in uploads.items():
+                    trial.told.acknowledge(partition, FILES, ["stored"] * len(FILES))
+                    found += await wrong_results(storage, partition, upload)
+            return [*found, *await problems(trial)]
+
+    assert asyncio.run(whole()) == []
+
+
 async def warm_up(trial: Trial) -> None:
     """Have everything made that is made at its first use, so that each run takes the same calls."""
     (upload,) = await uploaded(trial, ["warm"])
@@ -160,7 +194,7 @@ async def wrong_results(storage: Storage, partition: str, upload: str) -> list[s
     work = await works.read(storage, upload)
     if work is None or work.status is not works.Status.SUCCEEDED or work.results.get("storeStatus") != 200:
         return [f"{partition}: {work}"]
-    told: dict[str, Any] = json.loads(await works.read_answer(storage, upload))
+    told: dict[str, Any] = json.loads(await works.read_answer(storage, work))
     names = [item["00081155"]["Value"][0] for item in told["00081199"]["Value"]]
     is_right = names == [file.instance for file in FILES] and "00081198" not in told
     return [] if is_right else [f"{partition}: {told}"]
@@ -177,5 +211,4 @@ async def problems(trial: Trial) -> list[str]:
     """Everything that is not as promised."""
     await trial.do(SweepUploads())
     await trial.restart()
-    async with opened(trial.account) as storage:
-        return [*await remains_of_uploads(storage), *await trial.problems()]
+    return await trial.problems()

@@ -9,9 +9,9 @@ from typing import Final
 from functions.service import SETTINGS, Service
 from functions.uploads import store_uploaded
 from shared.errors import Unavailable
-from shared.storage import keys, upload_rows, works
+from shared.storage import keys, upload_rows
 from shared.storage.storage import Storage
-from shared.storage.tables import greater_or_equal, merge
+from shared.storage.tables import merge
 from shared.storage.upload_rows import Terms
 from shared.uploads.begin import begin
 from shared.uploads.finish import finish
@@ -106,19 +106,3 @@ class SweepUploads:
 
 def _body_of(files: Sequence[File]) -> bytes:
     return multipart([file.content() for file in files])[0]
-
-
-async def remains_of_uploads(storage: Storage) -> list[str]:
-    """Uploads and operations that nobody came to the end of, and blobs that nothing names."""
-    lines = [f"the upload {upload.id} is left" for upload in await upload_rows.every(storage)]
-    lines += [f"the blob {blob.name} is left" async for blob in storage.blobs.list(keys.UPLOADS)]
-    answers = {blob.name.split("/")[1] async for blob in storage.blobs.list(keys.ANSWERS)}
-    async for page in storage.tables.query(keys.OPERATIONS, greater_or_equal("PartitionKey", " ")):
-        for row in page:
-            work = await works.read(storage, row.row)
-            assert work is not None
-            if not work.status.is_over:
-                lines.append(f"the operation {work.id} is {work.status}")
-            if work.has_answer != (work.id in answers):
-                lines.append(f"the operation {work.id} and its answer do not agree")
-    return lines

@@ -84,6 +84,22 @@ def test_what_must_come_before_comes_along() -> None:
     assert in_order([stranger], [6]) == []
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        [(1, None, 7), (2, 7, 8), (3, 8, 7)],
+        [(2, 7, 8), (3, 8, 7)],
+        [(1, 7, 7)],
+        [(1, None, 7), (2, None, 7), (3, 7, None)],
+    ],
+)
+def test_a_version_that_comes_back_stops_nothing(changes: list[tuple[int, int | None, int | None]]) -> None:
+    """Nobody writes one twice; if somebody did, the feed must go on with all of it."""
+    found = in_order([at_one_address(*each) for each in changes])
+
+    assert sorted(each.version for each in found) == [version for version, _, _ in changes]
+
+
 def test_a_long_history_is_put_in_order() -> None:
     """A thousand lives at one address, seen backwards."""
     lives = [at_one_address(2 * n, None, n) for n in range(1, 1000)]

@@ -145,11 +145,11 @@ def test_operations_are_kept_for_thirty_days(connection: Connection) -> None:
             for number in range(120):
                 operation = f"{number:032x}"
                 await storage.tables.transact(keys.OPERATIONS, day, [insert(operation, {"type": "x"})])
-            await storage.blobs.put(keys.ANSWERS, keys.answer_blob(day, "0" * 32), b"{}")
+            await storage.blobs.put(keys.ANSWERS, keys.answer_blob(day, "0" * 32, "1"), b"{}")
         removed = await works.remove_old(storage, now)
         return removed, [blob.name async for blob in storage.blobs.list(keys.ANSWERS)]
 
     removed, left = using(connection, act)
 
     assert removed == 120
-    assert left == [keys.answer_blob(keys.day_key(datetime.now(UTC) - works.KEPT), "0" * 32)]
+    assert left == [keys.answer_blob(keys.day_key(datetime.now(UTC) - works.KEPT), "0" * 32, "1")]

@@ -219,7 +219,7 @@ def test_a_long_store_gives_signs_of_life(using: Using, monkeypatch: pytest.Monk
             # Somebody takes it for dead.
             others.append(await run(storage, upload, slow))
             async for _ in body:
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(0.25)
             raise AssertionError("It reads on.")
 
         mine = await run(storage, upload, slow)
