@@ -74,7 +74,7 @@ class DatasetReader(Window):
         Raises:
             NotDicom: The dataset is not complete.
         """
-        if not self._skip and not self._pending:
+        if not self._skip:
             # What was passed over may have ended items and sequences too.
             self._go_on()
         level = self._level
@@ -198,6 +198,8 @@ class DatasetReader(Window):
                 return False
             self.extended_offsets = self._buffer[start : start + length]
         self._note_order(level, plan.tag)
+        if top:
+            self.findings.examine_vr(plan)
         if top and plan.tag in _PIXEL_TAGS:
             self.pixels = PixelElement(self._base + start, length, None)
         else:
@@ -231,6 +233,8 @@ class DatasetReader(Window):
         if plan.vr == "UN":
             return self._open_sequence(plans.as_sequence(plan), start, _UNDEFINED, Coding.IMPLICIT)
         self._note_order(level, plan.tag)
+        if len(self._levels) == 1:
+            self.findings.examine_vr(plan)
         inner = Level(Kind.FRAGMENTS, level.coding, level.scope, self._base + start, plan=plan)
         inner.path = f"{level.path}{plan.tag:08X}"
         inner.fragments = Fragments()
@@ -241,7 +245,8 @@ class DatasetReader(Window):
         self._note_order(level, plan.tag)
         if len(self._levels) == 1:
             self.findings.begin_sequence()
-            if plan.indexed:
+            self.findings.examine_vr(plan)
+            if plan.indexed and SEARCHED_VRS.get(plan.tag, "SQ") == "SQ":
                 self.metadata.start_capture()
         self.metadata.add(level.comma + plan.prefix)
         level.comma = ","

@@ -24,6 +24,7 @@ MAX_QUOTED_CHARACTERS: Final = 128
 """Of a value in a finding. A longer one is cut, and ends in three points."""
 
 _OF_THEIR_VR: Final = plans.IDENTIFYING_TAGS | {plans.PATIENT_ID}
+_OTHER_VR: Final = "the element has another VR"
 # Whatever is wrong with these, the instance is filed under them (API rules section 3.4 row 4).
 _NEVER_LEFT_OUT: Final = frozenset({plans.STUDY_INSTANCE, plans.SERIES_INSTANCE, plans.SOP_INSTANCE})
 
@@ -107,6 +108,12 @@ class Findings:
         self._sequence_told = nested
         return finding
 
+    def examine_vr(self, plan: Plan) -> None:
+        """Look at an element of the top level that is no plain value, but a sequence or bulk data."""
+        expected = plans.SEARCHED_VRS.get(plan.tag, plan.vr)
+        if expected != plan.vr and (self._checks_searched or plan.tag in _OF_THEIR_VR):
+            self._found[plan.tag, False] = Finding(plan.tag, False, plan.vr, Problem.OTHER_VR, _OTHER_VR, "")
+
     def leaves_out(self, finding: Finding) -> bool:
         """Whether metadata leave the element out: v2 does, at the top level (API rules section 3.4 row 2)."""
         return self._checks_all and not finding.nested and finding.tag not in _NEVER_LEFT_OUT
@@ -128,7 +135,7 @@ class Findings:
         if plan.tag == plans.PATIENT_ID and not raw.strip(b"\0 "):
             return Problem.EMPTY, "value is empty", ""
         if plan.vr != expected and (self._checks_searched or plan.tag in _OF_THEIR_VR):
-            return Problem.OTHER_VR, "the element has another VR", ""
+            return Problem.OTHER_VR, _OTHER_VR, ""
         padding = b"\0" if plan.vr == "UI" else b""
         if self._checks_searched and raw.rstrip(b" ").removesuffix(padding).endswith(b"\0"):
             return Problem.VALUE, INVALID, ""

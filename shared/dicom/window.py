@@ -62,15 +62,15 @@ class Window:
         if len(self._pending) < self._need:
             return
         self._go_on()
-        del self._pending[: self._at]
-        self._base += self._at
-        self._buffer = b""
 
     def _go_on(self) -> None:
         """Read what is there, as far as it goes."""
         self._buffer, self._at, self._need = bytes(self._pending), 0, SHORT_HEADER_BYTES
         while self._step():
             pass
+        del self._pending[: self._at]
+        self._base += self._at
+        self._buffer = b""
 
     def _whole(self, start: int, length: int) -> bool:
         """Whether these bytes of the buffer are there; if not, they are what is waited for."""

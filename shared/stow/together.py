@@ -232,11 +232,16 @@ _TAGS = {
     for level in SearchLevel
 }
 _COMPUTED = frozenset({"00080061"})
+_SEARCHED = {attribute.tag: attribute.vr for level in CORE_SEARCH.values() for attribute in level}
 
 
 def _values(file: Part10File, level: SearchLevel) -> Values:
     tags = dict.fromkeys(tag for tag in _TAGS[level] if tag not in _COMPUTED)
-    return {tag: file.attributes[tag] for tag in tags if tag in file.attributes}
+    found = {tag: file.attributes[tag] for tag in tags if tag in file.attributes}
+    # What is written with another VR than its own, a date as a number, would mislead every search.
+    return {
+        tag: element for tag, element in found.items() if _SEARCHED.get(tag, element["vr"]) == element["vr"]
+    }
 
 
 def _located(blob: str, items: Sequence[Item]) -> list[Location]:

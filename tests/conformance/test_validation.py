@@ -242,6 +242,48 @@ def test_an_identifier_of_another_vr_is_refused(
     assert f"Dicom element '{keyword}' failed validation" in comments(item)[0]
 
 
+def of_other_kind(vr: str, content: bytes, keyword: str) -> bytes:
+    """A file in which an attribute is a sequence or bulk data."""
+    dataset = make_dataset(**{keyword: None})
+    dataset.add_new(keyword, "OB", content)
+    if vr == "SQ":
+        dataset.add_new(keyword, "SQ", [make_dataset()])
+    else:
+        dataset[keyword].VR = vr
+    return write(dataset)
+
+
+@pytest.mark.parametrize("vr", ["SQ", "OB", "OW"])
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_an_identifier_that_is_no_text_is_refused(archive: Archive, vr: str, version: str) -> None:
+    """Section 3.3 check 5: neither a sequence nor bulk data name a patient."""
+    item = failed_item(archive.as_version(version).store(of_other_kind(vr, b"P1", "PatientID")))
+
+    assert "Dicom element 'PatientID' failed validation for VR 'LO'" in comments(item)[0]
+
+
+@pytest.mark.parametrize("vr", ["SQ", "OB"])
+def test_a_searched_attribute_that_is_no_text_is_not_indexed(archive: Archive, vr: str) -> None:
+    """Section 3.3 check 6 on v1; on v2 it is stored, and searches do not see it (section 3.9)."""
+    content = of_other_kind(vr, b"20240131", "StudyDate")
+
+    item = failed_item(archive.as_version("v1").store(content))
+    assert "Dicom element 'StudyDate' failed validation for VR 'DA'" in comments(item)[0]
+    assert archive.store(content).status_code in (200, 202)
+    (study,) = archive.search("studies")
+    assert "Value" not in study.get("00080020", {})
+
+
+def test_a_date_that_is_a_number_is_not_indexed(archive: Archive) -> None:
+    """Section 3.9: it would take the place of the dates that others gave the study."""
+    dataset = make_dataset(StudyDate=None)
+    dataset.add_new("StudyDate", "US", 1)
+
+    assert archive.store(write(dataset)).status_code in (200, 202)
+    (study,) = archive.search("studies")
+    assert "Value" not in study.get("00080020", {})
+
+
 @pytest.mark.parametrize(
     ("keyword", "tag", "vr", "value"),
     [
