@@ -5,9 +5,10 @@ import signal
 import subprocess
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -15,12 +16,24 @@ import pytest
 from local.dev import azurite
 from local.dev.steps import ROOT
 from tests.archive import ANY_FRAME, ANY_SYNTAX, JSON, Archive, parts_of, stored
-from tests.factories import as_instance, make, make_dataset, make_image, multipart
+from tests.factories import (
+    BOUNDARY,
+    DICOM_PART,
+    Instance,
+    as_instance,
+    make,
+    make_dataset,
+    make_image,
+    multipart,
+)
 
 FRAMES, ROWS, COLUMNS = 256, 2048, 2048
 FRAME_BYTES = ROWS * COLUMNS * 2
 ALLOWED_BYTES = 64 * 1024 * 1024
 """What the process may grow by beyond its size when it idles."""
+
+USUAL_FILES = 60
+"""Of 2.9 MB each."""
 
 MARK = b"PIXELS COME HERE"
 BETWEEN = (bytes(range(256)) * (FRAME_BYTES // 256))[8:-8]
@@ -143,6 +156,50 @@ def test_two_gigabytes_pass_through_little_memory(host: Host, http: httpx.Client
     assert part.content == b"".join(frame(200))
     assert archive.get(f"{large.path}/frames/{FRAMES + 1}", ANY_FRAME).status_code == 404
     assert max(grown.values()) < ALLOWED_BYTES, grown
+
+
+def test_a_request_of_many_files_passes_through_little_memory(host: Host, http: httpx.Client) -> None:
+    """Files that wait in memory for others, far more than fit.
+
+    `LARGE_FILES=600` makes it a request of 4 GB: so many, and one of 2 GiB before them.
+    """
+    files = int(os.environ.get("LARGE_FILES", "0"))
+    archive = Archive.fresh(http, host.url)
+    warm_up(archive)
+    idle = host.memory("VmRSS")
+    large = make_large()
+    study = make_image().study
+
+    def body() -> Iterator[bytes]:
+        if files:
+            yield from parted(large.chunks())
+        for number in range(files or USUAL_FILES):
+            yield from parted([one_of(study, number).content])
+        yield f"--{BOUNDARY}--\r\n".encode()
+
+    host.forget_peak()
+    _, content_type = multipart([])
+    answer = archive.ask("POST", "studies", JSON, content=body(), headers={"Content-Type": content_type})
+    grown = host.memory("VmHWM") - idle
+
+    assert answer.status_code == 200, answer.text
+    assert len(stored(answer)) == (files + 1 if files else USUAL_FILES)
+    assert len(archive.search(f"studies/{study}/instances?limit=5000")) == (files or USUAL_FILES)
+    assert grown < ALLOWED_BYTES, grown
+
+
+def one_of(study: str, number: int) -> Instance:
+    """One of the files of a study."""
+    series = f"{study}.1"
+    uids: dict[str, Any] = {"StudyInstanceUID": study, "SeriesInstanceUID": series}
+    return make_image(rows=1200, columns=1200, SOPInstanceUID=f"{series}.{number}", **uids)
+
+
+def parted(content: Iterable[bytes]) -> Iterator[bytes]:
+    """A part of a multipart body."""
+    yield f"--{BOUNDARY}\r\n{DICOM_PART}\r\n\r\n".encode()
+    yield from content
+    yield b"\r\n"
 
 
 def warm_up(archive: Archive) -> None:
