@@ -2,6 +2,8 @@
 
 PORT ?= 7071
 ARGS ?=
+FUZZ ?= 20000
+SEED ?=
 
 export PYTHON
 
@@ -14,14 +16,14 @@ SETUP = @python="$(BOOT)"; \
 	exec "$$python" -m local.dev.setup
 RUN = @exec .venv/bin/python
 
-.PHONY: help demo run test check format bench setup clean
+.PHONY: help demo run test fuzz check format bench setup clean
 
 help: ## Show these lines.
 	@sed -n 's/^\([a-z]*\):.*## /make \1	/p' Makefile | expand -t 14
 	@echo
 	@echo 'make run PORT=8080       another port than 7071'
 	@echo 'make run EPHEMERAL=1     keep nothing; else data are kept in .local/'
-	@echo 'make test ARGS="-k word" arguments for pytest; bench takes ARGS too'
+	@echo 'make test ARGS="-k word" arguments for pytest; bench and fuzz take ARGS too'
 	@echo 'make ... PYTHON=python   the interpreter to make the environment with'
 
 demo: ## Store, find, retrieve and delete real files, on a service that is gone afterwards.
@@ -35,6 +37,14 @@ run: ## Run the service on http://127.0.0.1:7071 until Ctrl-C.
 test: ## Run all tests.
 	$(SETUP) --worker
 	$(RUN) -m pytest $(ARGS) </dev/null
+
+# The seed makes the same cases again; a test that fails names the files of those that fail.
+fuzz: ## Try 20,000 damaged files and requests; FUZZ sets how many, SEED which.
+	$(SETUP)
+	@seed="$(SEED)"; seed="$${seed:-$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}"; \
+	echo "$(FUZZ) cases of seed $$seed"; \
+	FUZZ_CASES="$(FUZZ)" FUZZ_SEED="$$seed" exec .venv/bin/python -m pytest tests/fuzz -o faulthandler_timeout=0 \
+	--durations=3 $(ARGS) </dev/null
 
 check: ## Check style, types and which layer imports which.
 	$(SETUP)
