@@ -15,6 +15,7 @@ from functions.service import service
 from shared.config import Settings
 from shared.dicom.uid import parse_uid
 from shared.errors import DicomWebError, NotFound
+from shared.log import log_fault
 from shared.storage import keys
 from shared.storage.ahead import close
 from shared.storage.calls import Calls, counted, counting_into
@@ -163,7 +164,7 @@ async def respond(name: str, req: Request, answer: Callable[[], Awaitable[Answer
         except ClientDisconnect:
             given = _refusal(CLIENT_LEFT, "")
         except Exception:
-            log.exception("request failed id=%s route=%s", record.id, name)
+            log_fault(log, "request failed id=%s route=%s", record.id, name)
             await _drain(req)
             given = _refusal(500, "The server could not answer; the request id names the entry in its log.")
     return await _response(req, given, record, calls)

@@ -10,6 +10,7 @@ Source: PS3.18 annex F.2; PS3.10 section 7; PS3.5 section 7.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
+from string import hexdigits
 from typing import Final
 
 from shared.dicom import dictionary, plans
@@ -41,14 +42,15 @@ NATIVE: Final = frozenset({"1.2.840.10008.1.2", EXPLICIT_LITTLE, "1.2.840.10008.
 """Syntaxes whose pixel data are the same bytes as those of explicit VR little endian."""
 
 MAX_DEPTH: Final = 30
-"""Sequences within one another, which is what the reader of files takes too."""
+"""Sequences within one another: one less than the reader of files takes, which has to take what is made."""
 
 _BY_REFERENCE: Final = (BINARY_VRS | VALUE_VRS) - {"PN", "UR", "UI", "AT"}
 _UTF_8: Final = "ISO_IR 192"
 _CHARSET: Final = "00080005"
 _TRANSFER_SYNTAX: Final = "00020010"
 _AVAILABLE_SYNTAX: Final = "00083002"
-# What describes the sender's file, not the object: how it was encapsulated, and in which syntaxes it is hel
+_TWICE: Final = "The element comes twice, in upper and lower case."
+# What describes the sender's file, not the object: how it was encapsulated, and in which syntax it is there.
 _LEFT_OUT: Final = frozenset({plans.EXTENDED_OFFSET_TABLE, 0x7FE00002, 0x00083002})
 
 JsonDataset = Mapping[str, Mapping[str, JsonValue]]
@@ -118,7 +120,7 @@ def draft_of(dataset: JsonDataset) -> Draft:
     Raises:
         Unwritable: A value does not fit its VR, or something else is wrong with an element.
     """
-    dataset = {key.upper(): element for key, element in dataset.items()}
+    dataset = _in_upper_case(dataset)
     named, available = (_text_in(dataset, tag) for tag in (_TRANSFER_SYNTAX, _AVAILABLE_SYNTAX))
     try:
         pieces = _Writer(named, in_utf_8=False).write(dataset)
@@ -235,18 +237,27 @@ def _elements(dataset: JsonDataset) -> list[tuple[int, Mapping[str, JsonValue]]]
     """The elements of a dataset in order, without group lengths and group 0002."""
     found: dict[int, Mapping[str, JsonValue]] = {}
     for key, element in dataset.items():
-        tag = int(key, 16) if len(key) == 8 and key.isalnum() and key.isascii() and _is_hex(key) else 0
+        tag = _tag_of(key)
         if not tag or tag >> 16 in (0, 0xFFFE, 0xFFFF) or not isinstance(element, dict):
             raise Unwritable(tag, "The metadata hold something that is no element.")
         if tag in found:
-            raise Unwritable(tag, "The element comes twice, in upper and lower case.")
+            raise Unwritable(tag, _TWICE)
         if tag & 0xFFFF and tag >> 16 != 2:
             found[tag] = element
     return sorted(found.items())
 
 
-def _is_hex(text: str) -> bool:
-    return all(character in "0123456789abcdefABCDEF" for character in text)
+def _in_upper_case(dataset: JsonDataset) -> JsonDataset:
+    found: dict[str, Mapping[str, JsonValue]] = {}
+    for key, element in dataset.items():
+        if found.setdefault(key.upper(), element) is not element:
+            raise Unwritable(_tag_of(key), _TWICE)
+    return found
+
+
+def _tag_of(key: str) -> int:
+    """The tag that a key spells, 0 if it spells none."""
+    return int(key, 16) if len(key) == 8 and all(character in hexdigits for character in key) else 0
 
 
 def _vr_of(tag: int, element: Mapping[str, JsonValue], dataset: JsonDataset) -> str:
@@ -326,7 +337,14 @@ def _number_in(dataset: JsonDataset, tag: int, least: int) -> int:
 def _native_bytes(dataset: JsonDataset) -> int:
     each = [_number_in(dataset, tag, 0) for tag in (plans.ROWS, plans.COLUMNS, plans.BITS_ALLOCATED)]
     several = [_number_in(dataset, tag, 1) for tag in (plans.SAMPLES_PER_PIXEL, plans.NUMBER_OF_FRAMES)]
-    return prod(each) * prod(several) // 8
+    bits = prod(each) * prod(several)
+    colours = _text_in(dataset, f"{plans.PHOTOMETRIC_INTERPRETATION:08X}")
+    # Two or four pixels share their chroma samples (PS3.3 section C.7.6.3.1.2).
+    if several[0] == 3 and colours in ("YBR_FULL_422", "YBR_PARTIAL_422"):
+        bits = bits * 2 // 3
+    if several[0] == 3 and colours == "YBR_PARTIAL_420":
+        bits //= 2
+    return bits // 8
 
 
 def _item(pieces: list[Piece]) -> list[Piece]:

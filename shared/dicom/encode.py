@@ -9,6 +9,7 @@ import struct
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Callable, Sequence
+from math import isfinite
 from typing import Final
 
 from shared.dicom.metadata import JsonValue
@@ -31,6 +32,9 @@ _NUMBERS: Final = {
 }
 _IN_CHARSET: Final = frozenset({"SH", "LO", "UC", "ST", "LT", "UT", "PN"})
 _IN_DEFAULT: Final = frozenset({"AE", "AS", "CS", "DA", "DT", "TM", "UI", "UR", "DS", "IS"})
+_WITH_BACKSLASH: Final = frozenset({"ST", "LT", "UT", "UR"})
+"""Text of one value, in which a backslash is a character."""
+
 _GROUPS: Final = ("Alphabetic", "Ideographic", "Phonetic")
 _TAG: Final = re.compile(r"[0-9A-Fa-f]{8}")
 _DELIMITERS: Final = re.compile(r"([\n\r\t\f\\^=])")
@@ -191,11 +195,13 @@ def _text(vr: str, value: JsonValue) -> str:
     if value is None:
         return ""
     if vr == "PN":
-        return _name(value)
+        value = _name(value)
     if isinstance(value, Number | int | float) and not isinstance(value, bool):
         return _number(vr, value)
     if not isinstance(value, str):
         raise Unfit("Value is no text.")
+    if "\\" in value and vr not in _WITH_BACKSLASH:
+        raise Unfit("Value holds a backslash, which would make two values of it.")
     return value.strip() if vr == "UI" else value
 
 
@@ -206,7 +212,14 @@ def _number(vr: str, value: Number | int | float) -> str:
             return str(_whole(float(text)))
         except (ValueError, OverflowError) as error:
             raise Unfit("Value is no integer.") from error
-    return text if vr != "DS" or len(text) <= MAX_DECIMAL_CHARACTERS else _shortened(float(text))
+    return _decimal(text) if vr == "DS" else text
+
+
+def _decimal(text: str) -> str:
+    number = float(text)
+    if not isfinite(number):
+        raise Unfit("Value is no decimal number, or too large for one.")
+    return text if len(text) <= MAX_DECIMAL_CHARACTERS else _shortened(number)
 
 
 def _shortened(number: float) -> str:
@@ -224,4 +237,6 @@ def _name(value: JsonValue) -> str:
     groups = [value.get(group) or "" for group in _GROUPS]
     if not all(isinstance(group, str) for group in groups):
         raise Unfit("Value is no person's name.")
+    if any("=" in str(group) for group in groups):
+        raise Unfit("A group of the name holds an equals sign, which would make two groups of it.")
     return "=".join(str(group) for group in groups).rstrip("=")

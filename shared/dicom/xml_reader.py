@@ -4,7 +4,7 @@ The document is read as a stream of elements, never as a tree; it may have no DT
 differ in whether they name the namespace, so names are compared without it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 from xml.sax import SAXException
@@ -25,7 +25,7 @@ MAX_DEPTH: Final = 128
 """Elements within one another, two for each sequence."""
 
 MAX_GAP: Final = 1024
-"""Empty values that are left out between two numbered ones."""
+"""Empty values of an attribute that are left out between numbered ones."""
 
 _FIRST_BLOCK: Final = 0x10
 _LAST_BLOCK: Final = 0xFF
@@ -63,10 +63,15 @@ class _Dataset:
 
     def add(self, key: str, element: dict[str, JsonValue]) -> None:
         """Take an element that is complete."""
-        self.elements[key] = element
+        if self.elements.setdefault(key, element) is not element and not self._is_reserved(key, element):
+            raise BadRequest(f"The XML has the attribute {key} twice in one dataset.")
         values = element.get("Value")
         if _is_creator(int(key, 16)) and isinstance(values, list) and len(values) == 1:
             self.blocks[int(key[:4], 16), str(values[0])] = int(key[6:], 16)
+
+    def _is_reserved(self, key: str, element: Mapping[str, JsonValue]) -> bool:
+        """Whether this is the creator of a block that was reserved for it already."""
+        return _is_creator(int(key, 16)) and element.get("Value") == self.elements[key].get("Value")
 
     def _reserve(self, group: int, creator: str, wanted: int) -> int:
         taken: set[int] = {block for (other, _), block in self.blocks.items() if other == group}
@@ -85,7 +90,12 @@ class _Open:
 
     key: str
     element: dict[str, JsonValue]
-    values: list[JsonValue] = field(default_factory=list)
+    number: int = 0
+    """Of the value that is being read, or was read last."""
+
+    values: dict[int, JsonValue] = field(default_factory=dict)
+    """By number, counted from 1; empty ones need not be written."""
+
     name: dict[str, str] = field(default_factory=dict)
     """The groups of the person's name that is being read."""
 
@@ -109,11 +119,11 @@ class _Reader(ContentHandler):
     def startElement(self, name: str, attrs: AttributesImpl) -> None:
         local = name.rpartition(":")[2]
         parent = self._path[-1] if self._path else ""
-        self._nodes += 1
         if local not in _INSIDE or parent not in _INSIDE[local]:
             raise BadRequest("The XML holds an element where the Native DICOM Model has none such.")
-        if self._nodes > MAX_NODES or len(self._path) >= MAX_DEPTH:
-            raise BadRequest("The XML has too many elements, or they are nested too deep.")
+        self._count(1)
+        if len(self._path) >= MAX_DEPTH:
+            raise BadRequest("The elements of the XML are nested too deep.")
         self._path.append(local)
         self._text = []
         if start := _STARTS.get(local):
@@ -128,6 +138,12 @@ class _Reader(ContentHandler):
     def characters(self, content: str) -> None:
         self._text.append(content)
 
+    def _count(self, nodes: int) -> None:
+        """Count elements, and values that are left out: each takes room once it is read."""
+        self._nodes += nodes
+        if self._nodes > MAX_NODES:
+            raise BadRequest(f"The XML has more than {MAX_NODES} elements.")
+
     def _start_attribute(self, attrs: AttributesImpl) -> None:
         text = attrs.get("tag", "")
         if len(text) != 8 or not all(character in "0123456789abcdefABCDEF" for character in text):
@@ -140,13 +156,13 @@ class _Reader(ContentHandler):
         self._open.append(_Open(f"{tag:08X}", {"vr": vr} if vr else {}))
 
     def _start_value(self, attrs: AttributesImpl) -> None:
-        """Leave room for the empty values before this one, which need not be written."""
-        text = attrs.get("number", "")
-        values = self._open[-1].values
-        gap = int(text) - 1 - len(values) if text.isascii() and text.isdigit() and len(text) < 10 else 0
-        if gap > MAX_GAP:
+        """Find the place of a value: that of its number, or else behind the one before it."""
+        opened = self._open[-1]
+        text = attrs.get("number") or f"{opened.number + 1}"
+        number = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+        if not number or number in opened.values:
             raise BadRequest("The values of a DicomAttribute are numbered wrongly.")
-        values += [None] * gap
+        opened.number = number
 
     def _start_item(self, attrs: AttributesImpl) -> None:
         self._start_value(attrs)
@@ -168,19 +184,31 @@ class _Reader(ContentHandler):
     def _end_attribute(self, _: str, __: str) -> None:
         done = self._open.pop()
         if done.values:
-            done.element["Value"] = done.values
+            done.element["Value"] = self._in_order(done.values)
         self._datasets[-1].add(done.key, done.element)
 
+    def _in_order(self, values: Mapping[int, JsonValue]) -> list[JsonValue]:
+        """The values by their numbers, and nothing where one is left out."""
+        last = max(values)
+        gaps = last - len(values)
+        if gaps > MAX_GAP:
+            raise BadRequest("The values of a DicomAttribute are numbered wrongly.")
+        self._count(gaps)
+        return [values.get(number) for number in range(1, last + 1)]
+
     def _end_value(self, _: str, text: str) -> None:
-        self._open[-1].values.append(text or None)
+        self._take(text or None)
+
+    def _take(self, value: JsonValue) -> None:
+        self._open[-1].values[self._open[-1].number] = value
 
     def _end_item(self, _: str, __: str) -> None:
         item = self._datasets.pop().elements
-        self._open[-1].values.append({**item})
+        self._take({**item})
 
     def _end_name(self, _: str, __: str) -> None:
         groups = self._open[-1].name
-        self._open[-1].values.append({**groups} if groups else None)
+        self._take({**groups} if groups else None)
 
     def _end_group(self, local: str, _: str) -> None:
         parts = self._open[-1].parts

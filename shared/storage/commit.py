@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from shared.errors import Unavailable
+from shared.log import log_fault
 from shared.storage import keys, planning, terms
 from shared.storage.archive import read_known, remember, remembered
 from shared.storage.index import agree, wanted_rows
@@ -215,7 +216,7 @@ async def _finish(
     except Unavailable:
         raise
     except Exception as error:
-        log.exception("a commit could not be finished; the sweep does it")
+        log_fault(log, "a commit could not be finished; the sweep does it")
         raise Unavailable("It is stored, but cannot be found by searches yet.") from error
 
 

@@ -6,8 +6,10 @@ that stand before it. Whoever reads the file sees the bytes of the metadata and,
 gone, as many zeros, which are passed over as the value would be.
 """
 
+import asyncio
 import time
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -16,6 +18,7 @@ from shared.dicom.dataset import MAX_VALUE_BYTES
 from shared.dicom.encode import BINARY_VRS
 from shared.dicom.errors import NotDicom
 from shared.dicom.framing import file_head
+from shared.dicom.part10 import Identity
 from shared.errors import Unavailable
 from shared.storage import active, keys
 from shared.storage.keys import study_key
@@ -37,6 +40,9 @@ MAX_HELD_BYTES: Final = 8 * 1024 * 1024
 
 HEAD_BYTES: Final = 64 * 1024
 """In which a frame's own header is looked for."""
+
+CONTENTS_AT_ONCE: Final = 100
+"""Shown to whoever reads the file before others have their turn."""
 
 # Whoever reads the file has to see all other values, unless they are too long to be looked at. What is UN may
 # be of another VR in truth.
@@ -76,6 +82,10 @@ class Assembly:
     def __init__(self, context: Context, draft: Draft) -> None:
         self._context = context
         self._draft = draft
+        self.holes: Mapping[Hole, int] = Counter(draft.holes)
+        """What is to be filled, in the order of the file, and how often each occurs in it."""
+
+        self._open_holes = set(self.holes)
         self._fillings: dict[Hole, Filling] = {}
         self._parts: list[_Part] = []
         self._upload: BlockUpload | None = None
@@ -89,10 +99,12 @@ class Assembly:
     @property
     def is_complete(self) -> bool:
         """Whether nothing more is waited for."""
-        if self._refused:
-            return True
-        found = [self._fillings.get(hole) for hole in self._draft.holes]
-        return all(filling is not None and filling.is_complete(self._draft) for filling in found)
+        return self._refused is not None or not self._open_holes
+
+    @property
+    def identity(self) -> Identity:
+        """The UIDs of the instance."""
+        return self._draft.identity
 
     def begin(self, holes: Iterable[Hole], content_type: str | None) -> None:
         """A part for some of the holes begins, for one as a rule."""
@@ -118,9 +130,8 @@ class Assembly:
 
     async def finish(self) -> Received | Refused:
         """Make the file, and decide about it as about any other."""
-        missing = [hole for hole in self._draft.holes if hole not in self._fillings]
-        if missing and not self._refused:
-            await self._refuse(missing[0], "No part of the request is at the address of its BulkDataURI.")
+        if self._open_holes and not self._refused:
+            await self._refuse_gaps()
         try:
             return self._refused or await self._finish(list(self._contents()))
         except Unavailable as error:
@@ -128,6 +139,18 @@ class Assembly:
         finally:
             await self.leave()
             self._draft = replace(self._draft, pieces=())
+
+    async def _refuse_gaps(self) -> None:
+        """Refuse an instance some of whose parts did not come."""
+        for hole in self.holes:
+            filling = self._fillings.get(hole)
+            if filling is None:
+                reason = "No part of the request is at the address of its BulkDataURI."
+                await self._refuse(hole, reason)
+                return
+            if shortage := filling.shortage(self._draft):
+                await self._refuse(hole, shortage)
+                return
 
     async def abandon(self) -> Refused:
         """Give up, as the request cannot be read further."""
@@ -161,6 +184,8 @@ class Assembly:
         if part.first_block is not None and self._upload:
             content = Staged(range(part.first_block, await self._upload.cut()), (part.gap,))
         part.filling.add([content], part.length)
+        if part.filling.is_complete(self._draft):
+            self._open_holes.discard(part.filling.hole)
 
     def _hold(self, part: _Part, data: bytes) -> None:
         part.held.append(data)
@@ -191,7 +216,7 @@ class Assembly:
             if self._context.held_bytes > MAX_HELD_BYTES:
                 await self._refuse(hole, "The request has too many bulk data that are not binary.")
             return
-        if len(self._parts) > 1 or self._draft.holes.count(hole) > 1:
+        if len(self._parts) > 1 or self.holes[hole] > 1:
             await self._refuse(hole, "The bulk data are too long to be named twice.")
             return
         if not await self._settle_syntax(part):
@@ -254,8 +279,7 @@ class Assembly:
         if self._upload:
             return await self._finish_upload(self._upload, contents)
         async with Intake(context.storage, context.partition, context.rules) as intake:
-            for content in contents:
-                await _show(intake, content)
+            await _show_all(intake, contents)
             received = await intake.finish()
             self.failure = intake.failure
             return received
@@ -263,8 +287,7 @@ class Assembly:
     async def _finish_upload(self, upload: BlockUpload, contents: list[Content]) -> Received | Refused:
         reading = Reading(self._context.rules)
         try:
-            for content in contents:
-                await _show(reading, content)
+            await _show_all(reading, contents)
             file = await reading.finish()
         except NotDicom as reason:
             return refuse_damaged(reading.reader, reason)
@@ -288,6 +311,14 @@ class Assembly:
         comment = str(Unwritable(hole.tag, reason))
         self._refused = Refused(Failure.VALIDATION, self._draft.identity, (comment,))
         await self.leave()
+
+
+async def _show_all(reader: Intake | Reading, contents: Iterable[Content]) -> None:
+    """Let the reader of a file see all of it."""
+    for number, content in enumerate(contents, 1):
+        await _show(reader, content)
+        if not number % CONTENTS_AT_ONCE:
+            await asyncio.sleep(0)
 
 
 async def _show(reader: Intake | Reading, content: Content) -> None:

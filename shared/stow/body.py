@@ -62,11 +62,12 @@ async def inflated(
     """
     inflater = Inflater(codings, max_bytes)
     async for chunk in body:
-        for number, piece in enumerate(inflater.feed(chunk)):
-            # One chunk may hold a thousand times its size: others shall have their turn meanwhile.
-            if number:
+        for piece in inflater.feed(chunk):
+            if piece:
+                yield piece
+            else:
+                # One chunk may hold a thousand times its size: others shall have their turn after each step.
                 await asyncio.sleep(0)
-            yield piece
     inflater.finish()
 
 

@@ -113,6 +113,15 @@ def identity_problem(identity: Identity, rules: Rules) -> str | None:
     return None
 
 
+def late_identity_problem(seen: Identity | None, rules: Rules) -> str | None:
+    """Say the same of a file too long to be kept until all its UIDs have come; `seen` are those so far."""
+    for name, key in _REQUIRED:
+        if not (seen and getattr(seen, name)):
+            digits = _digits(key)
+            return f"DICOM100: ({digits}) - The required tag '({digits})' must come before the pixel data."
+    return identity_problem(seen, rules) if seen else None
+
+
 def _patient_problem(file: Part10File, rules: Rules) -> str | None:
     """Say whether there is no Patient ID where one must be (check 2)."""
     element = file.attributes.get(PATIENT_ID)

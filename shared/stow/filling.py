@@ -103,6 +103,17 @@ class Filling:
             return len(self.lengths) >= draft.number_of_frames
         return draft.number_of_frames == 1 or sum(self.lengths) >= draft.native_bytes > 0
 
+    def shortage(self, draft: Draft) -> str | None:
+        """Say how many frames came, if that is fewer than the dataset declares."""
+        if not self.hole.is_pixels or self.is_complete(draft):
+            return None
+        count, frames = len(self.lengths), draft.number_of_frames
+        if not self.is_compressed:
+            if not draft.native_bytes:
+                return None
+            count = sum(self.lengths) * frames // draft.native_bytes
+        return f"{count} of {frames} frames came."
+
     def close(self) -> Iterator[Content]:
         """Everything that goes into the hole, with what has to stand before and behind it."""
         if self.is_compressed:

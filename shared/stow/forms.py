@@ -6,15 +6,13 @@ fills what names its address. An instance is stored as soon as all of it is ther
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Final
 
 from shared.dicom.build import Draft, Hole, JsonDataset, Unwritable, draft_of, identity_of
 from shared.dicom.json_reader import parse_json
-from shared.dicom.part10 import Identity
-from shared.dicom.uid import is_uid
-from shared.dicom.xml_reader import parse_xml
 from shared.errors import BadRequest, TooLarge
 from shared.stow.assembly import Assembly, Context
 from shared.stow.checks import identity_problem
@@ -22,13 +20,37 @@ from shared.stow.outcome import Failure, Refused
 from shared.stow.shelf import Shelf
 from shared.web.links import resolve
 from shared.web.media import parse_media_type
-from shared.web.multipart import Event, PartBegin, PartBytes, PartKind
+from shared.web.multipart import MAX_PARTS, Event, PartBegin, PartBytes, PartKind
 
 MAX_METADATA_BYTES: Final = 8 * 1024 * 1024
 """Of all metadata of a request."""
 
 MAX_REPEATED_BYTES: Final = 16 * 1024 * 1024
 """Bulk data of a request that several elements name, counted once less than they are named."""
+
+LEAST_REPEATED_BYTES: Final = 1024
+"""What a part counts at least each time: even an empty one is work."""
+
+MAX_HOLES: Final = MAX_PARTS
+"""Elements of a request whose values come apart; no more parts can come."""
+
+MAX_BASE_CHARACTERS: Final = 2048
+"""Of what the addresses in metadata are relative to: it is held with each of them."""
+
+# What is read of metadata takes ten times their room, so one at a time is read in this process.
+_READER: Final = ThreadPoolExecutor(1, "metadata")
+
+_Key = tuple[str, str]
+"""A way in which an address may be meant."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """An instance written but for its bulk data."""
+
+    draft: Draft
+    wanted: tuple[tuple[_Key, Hole], ...]
+    """The addresses of what is to come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +67,14 @@ class Forms:
     def __init__(self, context: Context, shelf: Shelf) -> None:
         self._context = context
         self._shelf = shelf
-        self._waiting: dict[Assembly, None] = {}
-        self._wanted: dict[tuple[str, str], list[_Wanted]] = defaultdict(list)
+        self._waiting: dict[Assembly, int] = {}
+        """Each with its place in the answer."""
+
+        self._made: set[Assembly] = set()
+        """Those that became files."""
+
+        self._wanted: dict[_Key, list[_Wanted]] = defaultdict(list)
+        self._holes = 0
         self._metadata_bytes = 0
         self._repeated_bytes = 0
         self._has_begun = False
@@ -72,9 +100,9 @@ class Forms:
 
     async def abandon(self) -> None:
         """Refuse what is left, as the request cannot be read further."""
-        for assembly in [*self._waiting]:
+        for assembly, number in [*self._waiting.items()]:
             del self._waiting[assembly]
-            await self._shelf.add(await assembly.abandon())
+            await self._shelf.add(await assembly.abandon(), number=number)
 
     async def leave(self) -> None:
         """Let go of everything."""
@@ -82,6 +110,8 @@ class Forms:
             await assembly.leave()
 
     async def _take_metadata(self, begin: PartBegin, events: AsyncIterator[Event]) -> None:
+        if len(begin.base) > MAX_BASE_CHARACTERS:
+            raise BadRequest(f"The Content-Base may have {MAX_BASE_CHARACTERS} characters.")
         data = bytearray()
         async for piece in _payload(events):
             data += piece
@@ -89,33 +119,38 @@ class Forms:
                 raise TooLarge(f"A request may have {MAX_METADATA_BYTES} bytes of metadata. Send several.")
         self._metadata_bytes += len(data)
         self._has_begun = True
-        for made in await asyncio.to_thread(_make, bytes(data), begin):
-            await self._begin(made, begin.base)
+        room = MAX_HOLES - self._holes
+        loop = asyncio.get_running_loop()
+        for made in await loop.run_in_executor(_READER, _make, bytes(data), begin, room):
+            await self._begin(made)
 
-    async def _begin(self, made: Draft | Refused, base: str) -> None:
+    async def _begin(self, made: _Made | Refused) -> None:
         if isinstance(made, Refused):
             await self._shelf.add(made)
             return
-        if problem := identity_problem(made.identity, self._context.rules):
-            await self._shelf.add(Refused(Failure.VALIDATION, _sound(made.identity), (problem,)))
+        draft = made.draft
+        if problem := identity_problem(draft.identity, self._context.rules):
+            await self._shelf.add(Refused(Failure.VALIDATION, draft.identity, (problem,)))
             return
-        assembly = Assembly(self._context, made)
-        self._waiting[assembly] = None
-        for hole in dict.fromkeys(made.holes):
-            for key in _addresses(hole.uri, base):
-                self._wanted[key].append(_Wanted(assembly, hole))
+        assembly = Assembly(self._context, draft)
+        self._waiting[assembly] = self._shelf.reserve()
+        self._holes += len(assembly.holes)
+        for key, hole in made.wanted:
+            self._wanted[key].append(_Wanted(assembly, hole))
         if assembly.is_complete:
             await self._finish(assembly)
 
     async def _take_bulk(self, begin: PartBegin, events: AsyncIterator[Event]) -> None:
-        targets = self._find(begin)
+        wanted = self._find(begin)
+        targets = self._still_waiting(wanted)
+        if not targets:
+            await self._refuse_surplus(wanted)
         for assembly, holes in targets.items():
             assembly.begin(holes, begin.headers.get("content-type"))
         repeated = max(0, sum(map(len, targets.values())) - 1)
+        self._count_repeated(repeated * LEAST_REPEATED_BYTES)
         async for piece in _payload(events):
-            self._repeated_bytes += len(piece) * repeated
-            if self._repeated_bytes > MAX_REPEATED_BYTES:
-                raise TooLarge(f"Bulk data named more than once may have {MAX_REPEATED_BYTES} bytes in all.")
+            self._count_repeated(repeated * len(piece))
             for assembly in targets:
                 await assembly.feed(piece)
         for assembly in targets:
@@ -123,45 +158,86 @@ class Forms:
             if assembly.is_complete:
                 await self._finish(assembly)
 
-    def _find(self, begin: PartBegin) -> dict[Assembly, list[Hole]]:
-        """The places that name the address of a part, of instances that still wait."""
+    def _find(self, begin: PartBegin) -> list[_Wanted]:
+        """The places that name the address of a part."""
         location = begin.headers.get("content-location", "")
         keys = _addresses(location, begin.base) if location else ()
-        wanted = next(filter(None, map(self._wanted.get, keys)), [])
-        targets: dict[Assembly, list[Hole]] = defaultdict(list)
+        return next(filter(None, map(self._wanted.get, keys)), [])
+
+    def _still_waiting(self, wanted: Iterable[_Wanted]) -> Mapping[Assembly, Sequence[Hole]]:
+        found: dict[Assembly, list[Hole]] = defaultdict(list)
         for each in wanted:
             if each.assembly in self._waiting:
-                targets[each.assembly].append(each.hole)
-        return targets
+                found[each.assembly].append(each.hole)
+        return found
+
+    async def _refuse_surplus(self, wanted: list[_Wanted]) -> None:
+        """Tell, once for each instance, of a part that came when all of it was there."""
+        for each in wanted:
+            if each.assembly in self._made:
+                self._made.discard(each.assembly)
+                comment = str(Unwritable(each.hole.tag, "More parts came than belong to the instance."))
+                await self._shelf.add(Refused(Failure.VALIDATION, each.assembly.identity, (comment,)))
+        wanted.clear()
+
+    def _count_repeated(self, count: int) -> None:
+        self._repeated_bytes += count
+        if self._repeated_bytes > MAX_REPEATED_BYTES:
+            raise TooLarge(f"Bulk data named more than once may have {MAX_REPEATED_BYTES} bytes in all.")
 
     async def _finish(self, assembly: Assembly) -> None:
-        del self._waiting[assembly]
-        await self._shelf.add(await assembly.finish(), assembly.failure)
+        number = self._waiting.pop(assembly)
+        received = await assembly.finish()
+        if not isinstance(received, Refused):
+            self._made.add(assembly)
+        await self._shelf.add(received, assembly.failure, number)
+        # One part may complete thousands of instances: others shall have their turn between them.
+        await asyncio.sleep(0)
 
 
-def _make(data: bytes, begin: PartBegin) -> list[Draft | Refused]:
-    """Write the instances of a part of metadata, or say why one cannot be written."""
-    datasets = [parse_xml(data)] if begin.kind is PartKind.XML else parse_json(data)
+def _make(data: bytes, begin: PartBegin, most_holes: int) -> list[_Made | Refused]:
+    """Write the instances of a part of metadata, or say why one cannot be written.
+
+    Raises:
+        BadRequest: They are no metadata of their kind.
+        TooLarge: More than `most_holes` of their values come apart.
+    """
+    datasets = _parse(data, begin.kind)
     media = parse_media_type(begin.headers.get("content-type", ""))
     syntax = (media.get("transfer-syntax") if media else None) or ""
     # Each dataset is let go as soon as it is written.
     datasets.reverse()
-    return [_draft(datasets.pop(), syntax) for _ in range(len(datasets))]
+    found: list[_Made | Refused] = []
+    while datasets:
+        draft = _draft(datasets.pop(), syntax)
+        if isinstance(draft, Refused):
+            found.append(draft)
+            continue
+        holes = dict.fromkeys(draft.holes)
+        most_holes -= len(holes)
+        if most_holes < 0:
+            raise TooLarge(f"A request may have {MAX_HOLES} values apart from its metadata. Send several.")
+        wanted = ((key, hole) for hole in holes for key in _addresses(hole.uri, begin.base))
+        found.append(_Made(draft, tuple(wanted)))
+    return found
+
+
+def _parse(data: bytes, kind: PartKind) -> list[JsonDataset]:
+    if kind is not PartKind.XML:
+        return parse_json(data)
+    # Few requests bring XML, and what reads it takes its time to import.
+    from shared.dicom.xml_reader import parse_xml
+
+    return [parse_xml(data)]
 
 
 def _draft(dataset: JsonDataset, syntax: str) -> Draft | Refused:
     try:
         draft = draft_of(dataset)
     except Unwritable as error:
-        return Refused(Failure.VALIDATION, _sound(identity_of(dataset)), (str(error),))
+        return Refused(Failure.VALIDATION, identity_of(dataset), (str(error),))
     # dcm4che's stowrs says it of the metadata, not of the bulk data.
     return replace(draft, named_syntax=draft.named_syntax or syntax)
-
-
-def _sound(identity: Identity) -> Identity:
-    """The same without what is no UID, for an answer."""
-    uids = (identity.study, identity.series, identity.instance, identity.sop_class)
-    return Identity(*(uid if is_uid(uid) else "" for uid in uids))
 
 
 def _addresses(uri: str, base: str) -> Iterator[tuple[str, str]]:

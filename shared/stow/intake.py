@@ -15,7 +15,7 @@ from shared.storage.rows import Location
 from shared.storage.storage import Storage
 from shared.storage.upload import BlockUpload
 from shared.storage.versions import next_version
-from shared.stow.checks import Passed, Rules, check, identity_problem, refuse_damaged
+from shared.stow.checks import Passed, Rules, check, late_identity_problem, refuse_damaged
 from shared.stow.outcome import Failure, Refused
 from shared.stow.reading import Reading
 
@@ -124,14 +124,13 @@ class Intake:
             await self._stop_holding()
 
     async def _stop_holding(self) -> None:
-        identity = self._reading.reader.identity
-        if identity is None:
-            if self._held_bytes > MAX_HELD_BYTES:
-                await self._refuse(Refused(Failure.VALIDATION))
-        elif problem := identity_problem(identity, self._rules):
-            await self._refuse(Refused(Failure.VALIDATION, identity, (problem,)))
-        else:
-            await self._begin_upload(identity)
+        reader = self._reading.reader
+        if reader.identity is None and self._held_bytes <= MAX_HELD_BYTES:
+            return
+        if problem := late_identity_problem(reader.identity or reader.seen, self._rules):
+            await self._refuse(Refused(Failure.VALIDATION, reader.identity or reader.seen, (problem,)))
+        elif reader.identity:
+            await self._begin_upload(reader.identity)
 
     async def _begin_upload(self, identity: Identity) -> None:
         key = study_key(self._partition, identity.study)

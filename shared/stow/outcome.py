@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from shared.dicom.part10 import Identity
+from shared.dicom.uid import MAX_UID_CHARACTERS
+
+MAX_COMMENTS = 5_000
+"""Of all parts of a request. What lies beyond is not told; that there was something is, by the status."""
 
 Element = Mapping[str, object]
 Dataset = dict[str, Element]
@@ -47,6 +51,16 @@ class Refused:
 
     comments: tuple[str, ...] = ()
     """One for each attribute that is wrong."""
+
+    def __post_init__(self) -> None:
+        """Keep no more of a UID than one may have: in its place may stand a megabyte of anything."""
+        if self.identity:
+            object.__setattr__(self, "identity", _cut(self.identity))
+
+
+def _cut(identity: Identity) -> Identity:
+    uids = (identity.study, identity.series, identity.instance, identity.sop_class)
+    return Identity(*(uid[:MAX_UID_CHARACTERS] for uid in uids))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ While some loads are being committed the next is read; their number bounds the m
 import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shared.errors import Unavailable
 from shared.storage.gather import MAX_BYTES, MAX_ITEMS
@@ -15,7 +15,7 @@ from shared.storage.keys import StudyKey, study_key
 from shared.storage.storage import Storage
 from shared.stow.checks import Taken
 from shared.stow.intake import Received
-from shared.stow.outcome import Failure, Outcome, Refused
+from shared.stow.outcome import MAX_COMMENTS, Failure, Outcome, Refused
 from shared.stow.together import Item, commit_together
 
 LOADS_AT_ONCE = 2
@@ -42,23 +42,33 @@ class Shelf:
         self._outcomes: list[Outcome | None] = []
         self._load: list[_Numbered] = []
         self._load_bytes = 0
+        self._comments = 0
         self._addresses: set[tuple[str, str, str]] = set()
         self._committing: set[asyncio.Task[None]] = set()
         self._unavailable: Unavailable | None = None
         self.has_begun = False
         """Whether anything may have been committed."""
 
-    async def add(self, part: Received | Refused, failure: Unavailable | None = None) -> None:
-        """Take the next part; commits what has come together when that is enough.
+    def reserve(self) -> int:
+        """Keep the next place in the answer for a part that is not complete yet."""
+        self._outcomes.append(None)
+        return len(self._outcomes) - 1
+
+    async def add(
+        self, part: Received | Refused, failure: Unavailable | None = None, number: int | None = None
+    ) -> None:
+        """Take a part; commits what has come together when that is enough.
 
         Args:
             part: What became of it so far.
             failure: Why storage did not take it, if that is why it is refused.
+            number: Its place in the answer, from `reserve`; the next one if absent.
         """
-        number = len(self._outcomes)
-        self._outcomes.append(part if isinstance(part, Refused) else None)
+        number = self.reserve() if number is None else number
+        part = self._with_comments_allowed(part)
         self._unavailable = failure or self._unavailable
         if isinstance(part, Refused):
+            self._outcomes[number] = part
             return
         item = Item(part, self._taken)
         if item.address in self._addresses:
@@ -94,6 +104,17 @@ class Shelf:
         """Let commits that have begun come to their end, also when the client has left."""
         if self._committing:
             await asyncio.wait(self._committing)
+
+    def _with_comments_allowed(self, part: Received | Refused) -> Received | Refused:
+        """The part with as many comments as the request may still have."""
+        comments = part.comments if isinstance(part, Refused) else part.passed.comments
+        room = MAX_COMMENTS - self._comments
+        self._comments += min(len(comments), room)
+        if len(comments) <= room:
+            return part
+        if isinstance(part, Refused):
+            return replace(part, comments=comments[:room])
+        return replace(part, passed=replace(part.passed, comments=comments[:room]))
 
     async def _wait(self, most: int) -> None:
         """Wait until at most so many loads are being committed."""

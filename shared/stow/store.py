@@ -1,5 +1,6 @@
 """The store transaction: a stream of parts in, an outcome for each part out."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 from shared.errors import BadRequest, TooLarge, UnsupportedMediaType
@@ -55,11 +56,17 @@ async def _take_in(context: Context, events: AsyncIterator[Event], forms: Forms,
             continue
         if event.kind is not PartKind.FILE:
             await forms.take(event, events)
-            continue
-        async with Intake(context.storage, context.partition, context.rules) as intake:
-            await _read_part(events, intake)
-            await shelf.add(await intake.finish(), intake.failure)
+        else:
+            await _take_file(context, events, shelf)
+        # Thousands of small parts may have come at once: others shall have their turn between them.
+        await asyncio.sleep(0)
     await forms.finish()
+
+
+async def _take_file(context: Context, events: AsyncIterator[Event], shelf: Shelf) -> None:
+    async with Intake(context.storage, context.partition, context.rules) as intake:
+        await _read_part(events, intake)
+        await shelf.add(await intake.finish(), intake.failure)
 
 
 async def _read_part(events: AsyncIterator[Event], intake: Intake) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from shared.dicom.part10 import Part10File
 from shared.dicom.tags import CORE_SEARCH, RETURNED_BY_ALL, RETURNED_BY_DEFAULT_V1, SearchLevel
 from shared.errors import Unavailable
+from shared.log import log_fault
 from shared.storage import active, keys
 from shared.storage.commit import Batch, commit, look, upsert
 from shared.storage.gather import Ask
@@ -108,7 +109,7 @@ async def _commit(
         return [error] * len(items)
     except Exception:
         # A fault of ours with one file must not hit the others.
-        log.exception("files=%d could not be written", len(items))
+        log_fault(log, "files=%d could not be written", len(items))
         if len(items) == 1:
             return [Refused(Failure.PROCESSING, items[0].received.file.identity)]
         return [(await _commit(storage, key, [item], replaces=replaces))[0] for item in items]
@@ -125,7 +126,7 @@ async def _commit_batch(written: _Written, batch: Sequence[NewInstance]) -> dict
     except Unavailable as error:
         return {new.version: error for new in batch}
     except Exception:
-        log.exception("files=%d could not be committed", len(batch))
+        log_fault(log, "files=%d could not be committed", len(batch))
         if len(batch) == 1:
             identity = written.items[batch[0].version].received.file.identity
             return {batch[0].version: Refused(Failure.PROCESSING, identity)}

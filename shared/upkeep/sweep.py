@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from shared.log import log_fault
 from shared.storage import active, archive, keys, pending
 from shared.storage.active import QUIET_BEFORE_REMOVAL, ActiveStudy
 from shared.storage.keys import Scope, StudyKey
@@ -73,7 +74,7 @@ async def _try_visit(storage: Storage, study: ActiveStudy) -> Sweep:
     try:
         return await visit(storage, study)
     except Exception:
-        log.exception("a study could not be swept")
+        log_fault(log, "a study could not be swept")
         return Sweep(Mended(studies=1, failed=1), ())
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol, Self
 
 from shared.errors import DicomWebError, Unavailable
+from shared.log import log_fault
 from shared.storage import upload_content, upload_rows, works
 from shared.storage.ahead import ended
 from shared.storage.storage import Storage
@@ -103,7 +104,7 @@ async def _try(storage: Storage, upload: Upload, claim: Claim, store: Store) -> 
         raise
     except Exception:
         if claim.attempt >= MAX_ATTEMPTS:
-            log.exception("an upload could not be stored")
+            log_fault(log, "an upload could not be stored")
             return Ending(Status.FAILED, {"errors": [FAILED_TOO_OFTEN]})
         await _release(claim)
         raise

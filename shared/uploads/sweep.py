@@ -4,6 +4,7 @@ import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from shared.log import log_fault
 from shared.storage import upload_content, upload_rows, works
 from shared.storage.storage import Storage
 from shared.storage.upload_rows import State, Upload
@@ -64,7 +65,7 @@ async def _try_remove(storage: Storage, name: str) -> bool:
     try:
         await upload_content.remove(storage, name)
     except Exception:
-        log.exception("an upload could not be removed")
+        log_fault(log, "an upload could not be removed")
         return False
     return True
 
@@ -73,7 +74,7 @@ async def _try_visit(storage: Storage, upload: Upload) -> str:
     try:
         return await _visit(storage, upload)
     except Exception:
-        log.exception("an upload could not be swept")
+        log_fault(log, "an upload could not be swept")
         return "failed"
 
 

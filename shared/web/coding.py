@@ -9,6 +9,12 @@ from shared.errors import BadRequest, BodyTooLong, UnsupportedCoding
 PIECE_BYTES: Final = 256 * 1024
 """Inflated at once; whatever a body claims, no more of it is held."""
 
+STEP_BYTES: Final = 16 * 1024
+"""Given to a layer at once: what is left of them is copied at each member."""
+
+MAX_MEMBERS: Final = 1_000
+"""Of a gzip body. Each costs time, even an empty one; senders write one."""
+
 MAX_CODINGS: Final = 3
 """One over another. No sender has a reason for two."""
 
@@ -37,10 +43,10 @@ class Inflater:
         self._layers = [_Layer(coding, max_bytes) for coding in codings]
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
-        """Take the next bytes, and give what they hold, piece by piece.
+        """Take the next bytes, and give what they hold, piece by piece; after each step comes an empty piece.
 
         Raises:
-            BadRequest: They are not coded as the header says.
+            BadRequest: They are not coded as the header says, or in too many members.
             BodyTooLong: There is more in the body than allowed.
         """
         return self._through(0, chunk)
@@ -58,8 +64,12 @@ class Inflater:
         if index == len(self._layers):
             yield chunk
             return
-        for piece in self._layers[index].feed(chunk):
-            yield from self._through(index + 1, piece)
+        view = memoryview(chunk)
+        for start in range(0, len(view), STEP_BYTES):
+            for piece in self._layers[index].feed(view[start : start + STEP_BYTES]):
+                if piece:
+                    yield from self._through(index + 1, piece)
+                yield b""
 
 
 class _Layer:
@@ -69,6 +79,7 @@ class _Layer:
         self._is_gzip = coding == "gzip"
         self._max_bytes = max_bytes
         self._given = 0
+        self._members = 0
         self._inflate: zlib._Decompress | None = None
 
     @property
@@ -76,13 +87,15 @@ class _Layer:
         """Whether what came so far is a whole body."""
         return self._inflate is not None and self._inflate.eof
 
-    def feed(self, chunk: bytes) -> Iterator[bytes]:
-        rest, piece = chunk, b""
+    def feed(self, chunk: memoryview) -> Iterator[bytes]:
+        """What comes of each step, which may be nothing."""
+        rest, piece = bytes(chunk), b""
         # zlib may have taken all of the input and still hold output back.
         while rest or len(piece) == PIECE_BYTES:
             if self._inflate is None or self._inflate.eof:
                 rest = self._begin(rest)
                 if self._inflate is None or not rest:
+                    yield b""
                     return
             try:
                 piece = self._inflate.decompress(rest, PIECE_BYTES)
@@ -90,8 +103,7 @@ class _Layer:
                 raise BadRequest("The body is not compressed as its Content-Encoding says.") from error
             rest = self._inflate.unused_data if self._inflate.eof else self._inflate.unconsumed_tail
             self._count(piece)
-            if piece:
-                yield piece
+            yield piece
 
     def _begin(self, rest: bytes) -> bytes:
         """Begin with what comes first, or behind a member of a gzip body, which may have several."""
@@ -104,6 +116,9 @@ class _Layer:
             raise BadRequest("Something follows the compressed body.")
         elif rest := rest.lstrip(b"\0"):
             self._inflate = zlib.decompressobj(_GZIP)
+            self._members += 1
+            if self._members >= MAX_MEMBERS:
+                raise BadRequest(f"The compressed body has more than {MAX_MEMBERS} members.")
         return rest
 
     def _count(self, piece: bytes) -> None:

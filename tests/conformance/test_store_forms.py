@@ -20,6 +20,7 @@ from pydicom.filereader import read_file_meta_info
 from local.dev import azurite
 from local.dev.service import Service
 from shared.dicom.xml import render_xml
+from shared.stow.forms import MAX_HOLES
 from tests.archive import ANY_FRAME, JSON, Archive, comments, failures, parts_of, stored, values
 from tests.conformance.test_large import ALLOWED_BYTES, Host, warm_up
 from tests.factories import (
@@ -309,6 +310,103 @@ def test_a_value_without_its_part_fails_the_instance_only(archive: Archive) -> N
     assert stored(answer) == [whole.instance]
     assert failures(answer) == [43264]
     assert comments(values(answer.json(), "00081198")[0])[0].startswith("DICOM100: (7fe0,0010) - ")
+
+
+@pytest.mark.parametrize("post", [post_json, post_xml])
+def test_an_instance_that_lacks_frames_is_refused(archive: Archive, post: Any) -> None:
+    """43264, as a file that ends within its pixel data; native frames may come in one part or in several."""
+    native, compressed = make_image(3), make_encapsulated([b"\xff\xd8ab\xff\xd9"] * 3)
+    few = take_apart(native.content, prefix="native")
+    few.bulk = [replace(few.bulk[0], value=few.bulk[0].value[: len(native.frames[0])])]
+    fewer = take_apart(compressed.content, prefix="compressed")
+    fewer.bulk = fewer.bulk[:2]
+
+    answer = post(archive, few, fewer)
+
+    assert answer.status_code == 409
+    assert failures(answer) == [43264, 43264]
+    told = [comments(item)[0] for item in values(answer.json(), "00081198")]
+    assert told == [f"DICOM100: (7fe0,0010) - {count} of 3 frames came." for count in (1, 2)]
+    assert archive.get(native.path).status_code == archive.get(compressed.path).status_code == 404
+
+
+def test_native_pixels_that_share_their_chroma_are_whole(archive: Archive) -> None:
+    """PS3.3 section C.7.6.3.1.2: three samples a pixel take the room of two."""
+    image = make_image(2)
+    apart = take_apart(image.content)
+    apart.metadata["00280002"] = {"vr": "US", "Value": [3]}
+    apart.metadata["00280004"] = {"vr": "CS", "Value": ["YBR_FULL_422"]}
+    apart.bulk = [replace(apart.bulk[0], value=image.frames[0] * 4)]
+
+    assert stored(post_json(archive, apart)) == [image.instance]
+
+
+@pytest.mark.parametrize("frames", [1, 2])
+def test_a_part_too_many_is_told(archive: Archive, frames: int) -> None:
+    """Once: the instance is stored without it, and the sender shall know."""
+    image = make_encapsulated([b"\xff\xd8%d\xff\xd9" % number for number in range(frames)])
+    apart = take_apart(image.content)
+    apart.bulk += [apart.bulk[0]] * 2
+
+    answer = post_json(archive, apart)
+
+    assert answer.status_code == 202
+    assert stored(answer) == [image.instance]
+    assert failures(answer) == [43264]
+    (item,) = values(answer.json(), "00081198")
+    assert values(item, "00081155") == [image.instance]
+    assert comments(item) == ["DICOM100: (7fe0,0010) - More parts came than belong to the instance."]
+
+
+def test_instances_may_use_the_same_address_one_after_the_other(archive: Archive) -> None:
+    """What comes behind the metadata of the second belongs to it; nothing is too many."""
+    images = [make_image() for _ in range(2)]
+    pieces = []
+    for image in images:
+        apart = take_apart(image.content)
+        pieces.append(body_of(render_xml(apart.metadata), apart.bulk, XML).removesuffix(b"--b--\r\n"))
+
+    answer = archive.post(b"".join(pieces) + b"--b--\r\n", AS_XML)
+
+    assert answer.status_code == 200
+    assert stored(answer) == [image.instance for image in images]
+
+
+def test_items_keep_the_order_of_the_metadata(archive: Archive) -> None:
+    """API rules section 3.6, though some instances are complete before others."""
+    late, early, bad, last = make_image(), make(), make(SOPClassUID=None), make_image()
+    apart = [take_apart(each.content, prefix=each.instance) for each in (late, early, bad, last)]
+    apart[0].bulk, apart[3].bulk = apart[3].bulk, apart[0].bulk
+
+    answer = post_json(archive, *apart)
+
+    assert stored(answer) == [late.instance, early.instance, last.instance]
+    assert failures(answer) == [43264]
+
+
+def test_a_request_has_so_many_values_apart(archive: Archive) -> None:
+    """413: as many as it may have parts."""
+    apart = take_apart(make().content)
+    for number in range(MAX_HOLES + 1):
+        apart.metadata[f"{0x00111000 + number:08X}"] = {"vr": "OB", "BulkDataURI": "b"}
+    first = take_apart(make().content)
+    first.metadata["00111000"] = apart.metadata.pop("00111000")
+    bulk = [Bulk("b", OCTETS, b"ab")]
+
+    answer = post_json(archive, first, replace(apart, bulk=bulk))
+    allowed = post_json(archive, replace(apart, bulk=bulk))
+
+    assert answer.status_code == 413
+    assert str(MAX_HOLES) in answer.text
+    assert allowed.status_code == 200, allowed.text
+
+
+def test_a_base_is_not_held_without_bound(archive: Archive) -> None:
+    body = body_of(b"[]", []).replace(
+        b"\r\n\r\n", b"\r\nContent-Base: http://h/%s\r\n\r\n" % (b"x" * 4000), 1
+    )
+
+    assert archive.post(body, AS_JSON).status_code == 400
 
 
 def test_a_part_that_nothing_names_is_ignored(archive: Archive) -> None:

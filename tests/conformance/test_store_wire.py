@@ -6,12 +6,14 @@ Source: API rules sections 3.1, 3.5 and 3.6; clients sections 3.2, 4.1 and 4.3, 
 
 import gzip
 import http.client
+import json
 import select
 import socket
 import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
@@ -19,13 +21,103 @@ import httpx
 import pytest
 
 from shared.dicom.xml import NAMESPACE
-from tests.archive import JSON, Archive, failures, parts_of, stored
+from shared.stow.outcome import MAX_COMMENTS
+from tests.archive import JSON, Archive, comments, failures, parts_of, stored, values
 from tests.conftest import StartService
-from tests.factories import Instance, make, make_image, multipart
-from tests.forms import XML, read_xml
+from tests.factories import (
+    Instance,
+    make,
+    make_dataset,
+    make_image,
+    multipart,
+    new_uid,
+    unchecked,
+    with_preamble,
+    write,
+)
+from tests.forms import AS_JSON, XML, body_of, read_xml, take_apart
 
 DICOM = "application/dicom"
 PATIENCE_SECONDS = 30
+
+
+@pytest.mark.parametrize(
+    ("vr", "length"),
+    [(b"UI", (60_000).to_bytes(2, "little")), (b"UT", bytes(2) + (60_000).to_bytes(4, "little"))],
+)
+def test_no_more_of_a_uid_is_told_than_one_may_have(archive: Archive, vr: bytes, length: bytes) -> None:
+    """What is short is told as it is, so that its sender finds it."""
+    long, short = make(SOPInstanceUID="1.2.3.45").content, make(SOPInstanceUID="1.2.3.45").content
+    tag, uid = b"\x08\x00\x18\x00", b"1.2.3.45"
+    assert long.count(tag + b"UI\x08\x00" + uid) == 1
+
+    answer = archive.store(
+        long.replace(tag + b"UI\x08\x00" + uid, tag + vr + length + b"1" * 60_000),
+        short.replace(tag + b"UI\x08\x00" + uid, tag + b"UI\x08\x00abc.123\0"),
+    )
+
+    assert failures(answer) == [43264, 43264]
+    items = values(answer.json(), "00081198")
+    assert [values(item, "00081155") for item in items] == [["1" * 64], ["abc.123"]]
+
+
+def test_no_more_of_a_uid_in_metadata_is_told_either(archive: Archive) -> None:
+    metadata = take_apart(make().content).metadata
+    metadata["00080018"]["Value"] = ["1" * 100_000]
+    unwritable = metadata | {"00280010": {"vr": "US", "Value": [-1]}}
+
+    answer = archive.post(body_of(json.dumps([metadata, unwritable]).encode(), []), AS_JSON)
+
+    items = values(answer.json(), "00081198")
+    assert [values(item, "00081155") for item in items] == [["1" * 64]] * 2
+
+
+def test_a_request_has_so_many_comments(archive: Archive) -> None:
+    """Its instances are stored, and have their warnings, all the same."""
+    dataset = make_dataset()
+    dataset.add_new(0x00110010, "LO", "ME")
+    with unchecked():
+        for number in range(50):
+            dataset.add_new(0x00111000 + number, "DA", "x")
+        bodies = []
+        for _ in range(MAX_COMMENTS // 50 + 2):
+            dataset.SOPInstanceUID = new_uid()
+            bodies.append(write(dataset))
+
+    answer = archive.store(*bodies)
+
+    assert answer.status_code == 202
+    items = values(answer.json(), "00081199")
+    assert len(items) == len(bodies)
+    assert sum(len(comments(item)) for item in items) == MAX_COMMENTS
+    assert comments(items[0])
+    assert [values(item, "00081196") for item in items] == [[1]] * len(items)
+
+
+@pytest.mark.parametrize("count", [5, 20])
+def test_a_large_file_has_its_uids_before_its_pixels(archive: Archive, count: int) -> None:
+    """It is not held until they come; the comment says so."""
+    content = make_image(rows=1024, columns=count * 1024).content
+    at = content.index(b"\x20\x00\x0e\x00UI")
+    length = 8 + int.from_bytes(content[at + 6 : at + 8], "little")
+
+    answer = archive.store(content[:at] + content[at + length :] + content[at : at + length])
+
+    assert failures(answer) == [43264]
+    (item,) = values(answer.json(), "00081198")
+    told = "The required tag '(0020,000e)' must come before the pixel data."
+    assert comments(item) == [f"DICOM100: (0020,000e) - {told}"]
+
+
+def test_a_file_that_is_a_tiff_too_is_one_no_longer(archive: Archive) -> None:
+    """Checklist 50: a departure from PS3.10 section 7.1, as the preamble could hide other things too."""
+    image = make_image()
+    header = b"II*\0" + len(image.content).to_bytes(4, "little")
+
+    archive.keep(replace(image, content=with_preamble(image.content, header.ljust(128, b"\0"))))
+
+    kept = archive.get(image.path, "application/dicom; transfer-syntax=*").content
+    assert kept == bytes(128) + image.content[128:]
 
 
 def post_xml(archive: Archive, *instances: Instance | bytes, accept: str = XML) -> httpx.Response:

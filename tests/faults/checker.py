@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 
 from shared.storage import keys, terms
 from shared.storage.planning import MODALITIES_IN_STUDY, MODALITY, modalities_of
-from shared.storage.rows import InstanceRow, joined_text, parse_changes
+from shared.storage.rows import Change, InstanceRow, Location, joined_text, parse_changes
 from shared.storage.tables import Row
+from shared.storage.works import Status
 from tests.faults.files import Address, File
 from tests.faults.snapshot import INDEX_TABLES, Snapshot, Study
 
@@ -30,7 +31,7 @@ class Told:
     """Told that it is deleted, and nobody has sent it since."""
 
     latest: dict[Address, bytes] = field(default_factory=dict)
-    """Told that this has replaced what was there, and nobody has sent anything since or at the same time."""
+    """Told that these bytes are there, and nobody has sent anything since or at the same time."""
 
     _open: Counter[Address] = field(default_factory=Counter)
     """How often it was sent without an answer yet."""
@@ -50,15 +51,20 @@ class Told:
             self._open[address] += 1
 
     def acknowledge(
-        self, partition: str, files: Collection[File], outcomes: Collection[object], *, replaces: bool = False
+        self,
+        partition: str,
+        files: Collection[File],
+        outcomes: Collection[object],
+        *,
+        tells_bytes: bool = False,
     ) -> None:
-        """The client is told what became of each file."""
+        """The client is told what became of each file; by some requests also that its bytes are the ones."""
         for file, outcome in zip(files, outcomes, strict=True):
             address = file.address(partition)
             self._open[address] -= 1
             if outcome in ("stored", "EXISTS"):
                 self.there.add(address)
-            if replaces and outcome == "stored" and address not in self._met:
+            if tells_bytes and outcome == "stored" and address not in self._met:
                 self.latest[address] = file.content()
 
     def ask_to_delete(self, partition: str, *uids: str | None) -> None:
@@ -88,11 +94,13 @@ def problems(snapshot: Snapshot, told: Told) -> list[str]:
         *(line for study in snapshot.studies for line in _wrong_anchors(study)),
         *(line for study in snapshot.studies for line in _wrong_instances(study, snapshot, told)),
         *_unnamed_blobs(snapshot),
+        *_unnamed_bytes(snapshot),
         *_wrong_index(snapshot),
         *_unfinished(snapshot),
         *_forgotten(snapshot),
         *_wrong_feed(snapshot),
         *_wrong_history(snapshot),
+        *_left_of_uploads(snapshot),
         *_broken_word(snapshot, told),
     ]
 
@@ -152,13 +160,34 @@ def _unnamed_blobs(snapshot: Snapshot) -> Iterator[str]:
     for study in snapshot.studies:
         for row in study.instances:
             named |= {row.location.blob, row.metadata_blob, row.frames_blob}
-        for waiting in (*study.rows_of("pending"), *study.rows_of("purge")):
-            for kind in ("changes", "replaced"):
-                for change in parse_changes(joined_text(waiting, kind) or "[]"):
-                    named |= {change.location.blob, *change.details}
+        for change in _waiting(study, "pending", "purge"):
+            named |= {change.location.blob, *change.details}
     for container in (keys.DICOM, keys.METADATA):
         for name in snapshot.blobs[container].keys() - named:
             yield f"{name.split('/')[1]}: no row names the blob {name} of {container}"
+
+
+def _unnamed_bytes(snapshot: Snapshot) -> Iterator[str]:
+    """Every byte of a pack is named likewise, or the pack waits to be written anew."""
+    places: set[Location] = set()
+    waiting: set[str] = set()
+    for study in snapshot.studies:
+        places |= {row.location for row in study.instances}
+        places |= {change.location for change in _waiting(study, "pending")}
+        waiting |= {change.location.blob for change in _waiting(study, "purge")}
+    named: Counter[str] = Counter()
+    for place in places:
+        named[place.blob] += place.length
+    for name, blob in snapshot.blobs[keys.DICOM].items():
+        if keys.is_pack(name) and name not in waiting and len(blob) > named[name]:
+            yield f"{name.split('/')[1]}: no row names {len(blob) - named[name]} bytes of {name}"
+
+
+def _waiting(study: Study, *kinds: str) -> Iterator[Change]:
+    """What rows of some kinds, pending or purge, name."""
+    for row in (row for kind in kinds for row in study.rows_of(kind)):
+        for name in ("changes", "replaced"):
+            yield from parse_changes(joined_text(row, name) or "[]")
 
 
 def _wrong_index(snapshot: Snapshot) -> Iterator[str]:
@@ -209,10 +238,17 @@ def _wrong_feed(snapshot: Snapshot) -> Iterator[str]:
     times = [row.values["time"] for row in rows]
     if times != sorted(times, key=str):
         yield "feed: time runs backwards"
-    once = Counter((_address(row), str(row.values["change"])) for row in rows)
-    for (address, change), times_entered in once.items():
-        if times_entered > 1:
-            yield f"{address[0]}: change {change} of {address} is entered {times_entered} times"
+    entered: Counter[tuple[tuple[str, ...], object]] = Counter()
+    for row in rows:
+        address, change = _address(row), row.values["change"]
+        entered[address, change] += 1
+        if entered[address, change] > 1:
+            yield f"{address[0]}: change {change!r} of {address} is entered {entered[address, change]} times"
+        if row.values["action"] == "delete":
+            # A transaction whose answer was lost, and which is repeated after this, makes it happen again.
+            entered = Counter(
+                {key: count for key, count in entered.items() if key[0] != address or key[1] == change}
+            )
 
 
 def _wrong_history(snapshot: Snapshot) -> Iterator[str]:
@@ -233,6 +269,26 @@ def _wrong_history(snapshot: Snapshot) -> Iterator[str]:
             left = None if action == "delete" else version
         if left != there.get(address):
             yield f"{address[0]}: the feed says {entries} of {address}, there is {there.get(address)}"
+
+
+def _left_of_uploads(snapshot: Snapshot) -> Iterator[str]:
+    """Uploads and operations that nobody came to the end of, and blobs of theirs that nothing names."""
+    for row in snapshot.tables[keys.UPLOADS]:
+        yield f"uploads: the upload {row.row} is left"
+    for name in snapshot.blobs[keys.UPLOADS]:
+        yield f"uploads: the blob {name} is left"
+    answers = snapshot.blobs[keys.ANSWERS]
+    for row in snapshot.tables[keys.OPERATIONS]:
+        answer, status = str(row.values.get("answer", "")), Status(str(row.values["status"]))
+        if not status.is_over:
+            yield f"operations: {row.row} is {status}"
+        if answer and answer not in answers:
+            yield f"operations: {row.row} names the answer {answer}, which is not there"
+    # An answer goes with its operation, also that of a claim that was lost.
+    operations = {(row.partition, row.row) for row in snapshot.tables[keys.OPERATIONS]}
+    for name in answers:
+        if tuple(name.split("/")[:2]) not in operations:
+            yield f"answers: no operation has the answer {name}"
 
 
 def _broken_word(snapshot: Snapshot, told: Told) -> Iterator[str]:

@@ -6,12 +6,13 @@ in for the service: the steps call what the functions call, over a real connecti
 """
 
 import asyncio
+import dataclasses
 import pickle
 import traceback
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Protocol
+from typing import Final, Protocol
 
 from shared.changefeed.emit import emit, emit_pending
 from shared.delete import delete
@@ -21,15 +22,20 @@ from shared.storage.connection import resolve
 from shared.storage.keys import Scope, StudyKey, study_key
 from shared.storage.storage import Storage, Times, open_storage
 from shared.storage.wire import Limits
+from shared.stow.body import read_parts
 from shared.stow.checks import Rules, Taken
 from shared.stow.outcome import Stored
 from shared.stow.store import store
 from shared.upkeep.purge import purge
 from shared.upkeep.sweep import visit_due
-from shared.web.multipart import Event, PartBegin, PartBytes, PartEnd
-from tests.faults.files import File
+from shared.web.multipart import Event, PartBegin, PartBytes, PartEnd, read_store_content_type
+from tests.faults.files import File, body_apart
+from tests.forms import AS_JSON
 
 CHUNK_BYTES = 256 * 1024
+APART: Final = read_store_content_type(AS_JSON)
+BASE: Final = "http://127.0.0.1/v2/studies"
+MAX_BYTES: Final = 2**30
 QUICK = Limits(tries=4, first_delay_seconds=0.001, longest_delay_seconds=0.004)
 """Retries as in earnest, without the waiting."""
 
@@ -58,18 +64,21 @@ class Store:
 
     partition: str
     files: tuple[File, ...]
-    replaces: bool = False
-    """Whether it is an upsert."""
+    taken: Taken = Taken.REFUSE
+    """What becomes of what is there; `REPLACE` is an upsert."""
+
+    is_apart: bool = False
+    """Whether the files come as metadata and bulk data."""
 
     async def run(self, storage: Storage) -> Value:
-        rules = Rules(None, is_v1=False, taken=Taken.REPLACE if self.replaces else Taken.REFUSE)
-        outcomes = await store(storage, self.partition, rules, _parts(self.files))
+        events = _parts_apart(self.files) if self.is_apart else _parts(self.files)
+        outcomes = await store(storage, self.partition, Rules(None, False, self.taken), events)
         return ["stored" if isinstance(outcome, Stored) else outcome.reason.name for outcome in outcomes]
 
 
 def replace(partition: str, *files: File) -> Store:
     """An upsert."""
-    return Store(partition, files, replaces=True)
+    return Store(partition, files, Taken.REPLACE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +134,17 @@ class Purge:
         key = StudyKey(self.partition, self.study)
         waiting = await pending.all_purges(storage, key)
         return [await purge(storage, key, found.version) for found in waiting]
+
+
+@dataclass(frozen=True, slots=True)
+class Under:
+    """A step of a process that is set to other times than the rest."""
+
+    times: Times
+    step: Step
+
+    async def run(self, storage: Storage) -> Value:
+        return await self.step.run(dataclasses.replace(storage, times=self.times))
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,13 +224,21 @@ async def _outcome(step: Step, storage: Storage) -> Value:
 
 async def _parts(files: Sequence[File]) -> AsyncIterator[Event]:
     for file in files:
-        content = file.content()
         yield PartBegin({})
-        for start in range(0, len(content), CHUNK_BYTES):
-            yield PartBytes(content[start : start + CHUNK_BYTES])
-            # A real body arrives in its own time, so that other work goes on in between.
-            await asyncio.sleep(0)
+        async for chunk in _arriving(file.content()):
+            yield PartBytes(chunk)
         yield PartEnd()
+
+
+def _parts_apart(files: Sequence[File]) -> AsyncIterator[Event]:
+    return read_parts(_arriving(body_apart(files)), APART, MAX_BYTES, base=BASE)
+
+
+async def _arriving(content: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(content), CHUNK_BYTES):
+        yield content[start : start + CHUNK_BYTES]
+        # A real body arrives in its own time, so that other work goes on in between.
+        await asyncio.sleep(0)
 
 
 def pack(value: object) -> bytes:

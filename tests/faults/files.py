@@ -1,10 +1,15 @@
 """Small files that the fault tests store, told apart by their UIDs."""
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from random import Random
 
-from tests.unit.dicom.making import explicit, file_of, image
+from shared.dicom.build import EXPLICIT_LITTLE
+from shared.dicom.framing import file_head
+from tests.forms import body_of, take_apart
+from tests.unit.dicom.making import explicit, image
 
 Address = tuple[str, str, str, str]
 """Data partition, study, series, instance."""
@@ -38,7 +43,7 @@ class File:
         return partition, self.study, self.series, self.instance
 
     def content(self) -> bytes:
-        """The file."""
+        """The file, written as the service writes those that it makes of metadata and bulk data."""
         return _content(self)
 
 
@@ -62,7 +67,14 @@ def _content(file: File) -> bytes:
     side = LARGE_SIDE if file.is_large else 8
     elements.append(image(side, side))
     elements.append(explicit(0x7FE00010, "OW", bytes([file.variant]) * (side * side)))
-    return file_of(b"".join(elements))
+    return file_head(CT_IMAGE, file.instance, EXPLICIT_LITTLE) + b"".join(elements)
+
+
+def body_apart(files: Sequence[File]) -> bytes:
+    """The body of a request that brings files as metadata and, in parts of their own, bulk data."""
+    taken = [take_apart(file.content(), prefix=f"{number}-") for number, file in enumerate(files)]
+    metadata = json.dumps([apart.metadata for apart in taken]).encode()
+    return body_of(metadata, [bulk for apart in taken for bulk in apart.bulk])
 
 
 def _text(tag: int, vr: str, text: str) -> bytes:

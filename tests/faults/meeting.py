@@ -12,10 +12,18 @@ from dataclasses import dataclass
 
 from tests.faults.crashing import EVERY_CALL, WHOLE, StepsIn, Trial, is_of_terms
 from tests.faults.driver import Emit, Failed, Step, Value
-from tests.faults.proxy import Call, Proxy, held, nth
+from tests.faults.proxy import Call, Fault, Proxy, held, nth
 
 REFUSALS = frozenset({"NotFound"})
 """What a request may be told because the other came first."""
+
+DENIALS = frozenset({"NotFound", "StorageRefused", "Unavailable"})
+"""The same where storage refuses a call for good."""
+
+Holding = Callable[[asyncio.Event, asyncio.Event], Fault]
+"""A fault that tells when a call is reached, and holds it until the other is done."""
+
+ON_ITS_WAY: Holding = held
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +43,15 @@ class Meeting:
     is_of_all: bool = False
     """It works on what waits in the whole account, so only one runs at a time."""
 
+    fault: Holding = ON_ITS_WAY
+    """What becomes of the call at which the first is held."""
+
+    refusals: frozenset[str] = REFUSALS
+    """How the two may fail."""
+
 
 @dataclass(frozen=True, slots=True)
-class _Moment:
+class Moment:
     """One call of the first, at which it is held."""
 
     kind: str
@@ -54,7 +68,7 @@ async def meet_everywhere(trial: Trial, meeting: Meeting, part: slice = WHOLE) -
     """Let two meet at every call of the first, or at some of them; restart, and check all promises."""
     await trial.do(*meeting.before("warm"), meeting.held("warm"), Emit(), *meeting.before("count"))
     calls, _ = await trial.watch(meeting.held("count"))
-    moments = _moments(meeting, calls)[part]
+    moments = moments_of(calls, at_reads=meeting.at_reads)[part]
     if not meeting.is_of_all:
         await trial.prepare(meeting.before(moment.name) for moment in moments)
     left = iter(moments)
@@ -65,32 +79,33 @@ async def meet_everywhere(trial: Trial, meeting: Meeting, part: slice = WHOLE) -
     assert not lines, "\n".join(lines[:20])
 
 
-def _moments(meeting: Meeting, calls: Sequence[Call]) -> list[_Moment]:
+def moments_of(calls: Sequence[Call], *, at_reads: bool) -> list[Moment]:
+    """The calls at which a first one is held."""
     seen: Counter[str] = Counter()
-    found: list[_Moment] = []
+    found: list[Moment] = []
     for call in calls:
         seen[call.kind] += 1
-        if EVERY_CALL or ((call.is_write or meeting.at_reads) and not is_of_terms(call)):
-            found.append(_Moment(call.kind, seen[call.kind]))
+        if EVERY_CALL or ((call.is_write or at_reads) and not is_of_terms(call)):
+            found.append(Moment(call.kind, seen[call.kind]))
     return found
 
 
-async def _meet_some(trial: Trial, meeting: Meeting, lane: Proxy, moments: Iterator[_Moment]) -> list[str]:
+async def _meet_some(trial: Trial, meeting: Meeting, lane: Proxy, moments: Iterator[Moment]) -> list[str]:
     found: list[str] = []
     for moment in moments:
         if meeting.is_of_all:
             await trial.do(*meeting.before(moment.name))
-        values = await _meet(trial, meeting, lane, moment)
-        found += [f"{moment.name}: {value}" for value in values if not _is_fine(value)]
+        values = await meet(trial, meeting, lane, moment)
+        found += [f"{moment.name}: {value}" for value in values if not _is_fine(value, meeting.refusals)]
         if meeting.may_lose:
             trial.told.forget(moment.name)
     return found
 
 
-async def _meet(trial: Trial, meeting: Meeting, lane: Proxy, moment: _Moment) -> list[Value]:
+async def meet(trial: Trial, meeting: Meeting, lane: Proxy, moment: Moment) -> list[Value]:
     """What the one and the other were answered."""
     reached, until = asyncio.Event(), asyncio.Event()
-    script = nth(moment.kind, moment.number, held(reached, until))
+    script = nth(moment.kind, moment.number, meeting.fault(reached, until))
     first = asyncio.create_task(trial.try_to(meeting.held(moment.name), lane, lambda _child: script))
     is_held = asyncio.create_task(reached.wait())
     await asyncio.wait({first, is_held}, return_when=FIRST_COMPLETED)
@@ -102,5 +117,5 @@ async def _meet(trial: Trial, meeting: Meeting, lane: Proxy, moment: _Moment) ->
     return [await first, *values]
 
 
-def _is_fine(value: Value) -> bool:
-    return value.kind in REFUSALS if isinstance(value, Failed) else value is not None
+def _is_fine(value: Value, refusals: frozenset[str]) -> bool:
+    return value.kind in refusals if isinstance(value, Failed) else value is not None

@@ -180,6 +180,29 @@ def held(reached: asyncio.Event, until: asyncio.Event) -> Fault:
     return fault
 
 
+def held_and_lost(reached: asyncio.Event, until: asyncio.Event) -> Fault:
+    """Storage does what is asked; the answer is on its way for as long as the test likes, and is lost."""
+
+    async def fault(call: Call) -> web.StreamResponse:
+        await call.forward()
+        reached.set()
+        await until.wait()
+        return call.hang_up()
+
+    return fault
+
+
+def held_and_denied(reached: asyncio.Event, until: asyncio.Event) -> Fault:
+    """Storage does nothing for as long as the test likes, and refuses for good."""
+
+    async def fault(_call: Call) -> web.StreamResponse:
+        reached.set()
+        await until.wait()
+        return web.Response(status=403)
+
+    return fault
+
+
 def delayed(seconds: float) -> Fault:
     """The call takes long to get there."""
 

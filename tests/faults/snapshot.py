@@ -17,8 +17,8 @@ INDEX_TABLES = (
     terms.INSTANCES_BY_UID,
     *(search.table for search in (*terms.STUDY_TABLES, *terms.SERIES_TABLES)),
 )
-TABLES = (keys.ARCHIVE, keys.ACTIVE, keys.FEED, *INDEX_TABLES)
-CONTAINERS = (keys.DICOM, keys.METADATA, keys.CHANGES)
+TABLES = (keys.ARCHIVE, keys.ACTIVE, keys.FEED, keys.UPLOADS, keys.OPERATIONS, *INDEX_TABLES)
+CONTAINERS = (keys.DICOM, keys.METADATA, keys.CHANGES, keys.UPLOADS, keys.ANSWERS)
 
 _EVERYTHING = greater_or_equal("PartitionKey", " ")
 

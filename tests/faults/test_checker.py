@@ -56,6 +56,16 @@ def _with_blob(container: str, name: str) -> Damage:
     return lambda storage, _snapshot: storage.blobs.put(container, name, b"{}")
 
 
+def _with_row(table: str, partition: str, row: str, values: dict[str, Value]) -> Damage:
+    return lambda storage, _snapshot: storage.tables.transact(table, partition, [insert(row, values)])
+
+
+async def _lengthen(storage: Storage, snapshot: Snapshot) -> None:
+    """A pack has bytes of one more file."""
+    name, content = next(item for item in snapshot.blobs[keys.DICOM].items() if keys.is_pack(item[0]))
+    await storage.blobs.put(keys.DICOM, name, content + NECK.content(), if_absent=False)
+
+
 def _without_blob(container: str) -> Damage:
     return lambda storage, snapshot: storage.blobs.delete(container, sorted(snapshot.blobs[container])[0])
 
@@ -108,6 +118,18 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     "metadata lost": (_without_blob(keys.METADATA), "no metadata"),
     "an orphan blob": (_with_blob(keys.DICOM, "abc/p/1.2.3/x.dcm"), "no row names the blob"),
     "orphan metadata": (_with_blob(keys.METADATA, "abc/p/1.2.3/x.metadata"), "no row names the blob"),
+    "bytes of a pack that nobody names": (_lengthen, "bytes of"),
+    "an upload left": (_with_row(keys.UPLOADS, "0", "abc", {}), "the upload abc is left"),
+    "an uploaded blob left": (_with_blob(keys.UPLOADS, "abc"), "the blob abc is left"),
+    "an operation that does not end": (
+        _with_row(keys.OPERATIONS, "20240229", "abc", {"status": "running"}),
+        "abc is running",
+    ),
+    "an answer lost": (
+        _with_row(keys.OPERATIONS, "20240229", "abc", {"status": "succeeded", "answer": "20240229/abc/1"}),
+        "names the answer",
+    ),
+    "an answer of nothing": (_with_blob(keys.ANSWERS, "20240229/abc/1"), "no operation has the answer"),
     "a change blob left": (_with_blob(keys.CHANGES, "0/p/1.2.3"), "is left"),
     "bytes exchanged": (_swap_places, "not the bytes that were sent"),
     "a study not listed": (_without(terms.STUDIES), "lacks a row"),

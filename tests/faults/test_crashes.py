@@ -4,12 +4,15 @@ import asyncio
 
 import pytest
 
+from shared.storage import keys
+from shared.stow.checks import Taken
 from tests.faults.accounts import Account
 from tests.faults.checker import remains
 from tests.faults.crashing import Scenario, begin_trial, run_scenario
-from tests.faults.driver import Delete, Emit, Purge, Store, Sweep, replace
+from tests.faults.driver import Delete, Emit, Failed, Purge, Store, Sweep, Together, replace
 from tests.faults.files import File
 from tests.faults.nursery import Nursery
+from tests.faults.proxy import Call, Fault, answered, passed
 
 STUDY = "1.2.3"
 HEAD = File(STUDY, "1.2.3.1", "1.2.3.1.1")
@@ -19,6 +22,8 @@ LARGE = File(STUDY, HEAD.series, "1.2.3.1.3", is_large=True, variant=3)
 OTHER_HEAD = File(STUDY, HEAD.series, HEAD.instance, patient="P-3", variant=5)
 OTHER_OVERSIZE = File(STUDY, HEAD.series, "1.2.3.1.4", is_oversize=True, variant=6)
 OVERSIZE = File(STUDY, HEAD.series, "1.2.3.1.4", is_oversize=True, variant=4)
+OTHER_NECK = File(STUDY, HEAD.series, NECK.instance, variant=7)
+OTHER_LARGE = File(STUDY, HEAD.series, LARGE.instance, is_large=True, variant=8)
 
 SCENARIOS = {
     "a new study": Scenario(act=lambda at: Store(at, (HEAD,))),
@@ -42,6 +47,43 @@ SCENARIOS = {
     ),
     "metadata too large for a row replaced": Scenario(
         before=lambda at: (Store(at, (OVERSIZE, LARGE)),), act=lambda at: replace(at, OTHER_OVERSIZE), every=2
+    ),
+    "duplicates of which one is identical": Scenario(
+        before=lambda at: (Store(at, (HEAD, NECK)),),
+        act=lambda at: Store(at, (HEAD, OTHER_NECK, MOVED), Taken.ACCEPT_IDENTICAL),
+        every=3,
+    ),
+    "metadata and bulk data": Scenario(act=lambda at: Store(at, (HEAD, MOVED), is_apart=True), every=2),
+    "metadata and bulk data that replace": Scenario(
+        before=lambda at: (Store(at, (HEAD, NECK)),),
+        act=lambda at: Store(at, (OTHER_HEAD, MOVED), Taken.REPLACE, is_apart=True),
+        every=3,
+    ),
+    "large bulk data": Scenario(
+        before=lambda at: (Store(at, (HEAD,)),),
+        act=lambda at: Store(at, (LARGE, NECK), is_apart=True),
+        every=3,
+    ),
+    "large bulk data that replace": Scenario(
+        before=lambda at: (Store(at, (HEAD, LARGE)),),
+        act=lambda at: Store(at, (OTHER_LARGE,), Taken.REPLACE, is_apart=True),
+        every=4,
+    ),
+    "requests that share a turn": Scenario(
+        before=lambda at: (Store(at, (HEAD,)),),
+        act=lambda at: Together(
+            (
+                Store(at, (NECK,)),
+                Store(at, (OTHER_HEAD, MOVED)),
+                Store(at, (HEAD,), Taken.ACCEPT_IDENTICAL),
+            )
+        ),
+        every=2,
+    ),
+    "upserts that share a turn": Scenario(
+        before=lambda at: (Store(at, (HEAD,)),),
+        act=lambda at: Together((replace(at, OTHER_HEAD), replace(at, NECK))),
+        every=3,
     ),
     "an instance deleted": Scenario(
         before=lambda at: (Store(at, (HEAD, NECK)),),
@@ -129,5 +171,41 @@ def test_deleted_bytes_go_and_no_others(scenario: Scenario, account: Account, nu
             await trial.restart()
             assert await trial.problems() == []
             assert remains(await trial.snapshot(), trial.told) == []
+
+    asyncio.run(whole())
+
+
+def test_bytes_of_refused_files_go_though_the_feed_lags(account: Account, nursery: Nursery) -> None:
+    """A pack with them is still named by a change that waits for its number when their purge is due."""
+
+    async def whole() -> None:
+        async with begin_trial(account, nursery) as trial:
+            await trial.do(Store("p", (HEAD,)), Emit(), Store("p", (OTHER_HEAD, NECK)))
+            for _ in range(3):
+                await trial.do(Sweep())
+            held = (await trial.snapshot()).blobs[keys.DICOM].values()
+            assert not [blob for blob in held if OTHER_HEAD.content() in blob]
+            assert await trial.problems() == []
+
+    asyncio.run(whole())
+
+
+def test_who_cannot_be_compared_is_alone_in_it(account: Account, nursery: Nursery) -> None:
+    """One request of a turn has a duplicate that storage does not give; the others are stored."""
+
+    def no_bytes(call: Call) -> Fault:
+        return answered(503) if call.kind == "GET blob dicom" else passed
+
+    act = Together(
+        (Store("p", (HEAD,), Taken.ACCEPT_IDENTICAL), *(Store("p", (file,)) for file in (NECK, MOVED, LARGE)))
+    )
+
+    async def whole() -> None:
+        async with begin_trial(account, nursery) as trial:
+            await trial.do(Store("p", (HEAD,)))
+            value = await trial.try_to(act, trial.lanes[0], lambda _child: no_bytes)
+            assert value == [Failed("Unavailable", ""), ["stored"], ["stored"], ["stored"]]
+            await trial.restart()
+            assert await trial.problems() == []
 
     asyncio.run(whole())

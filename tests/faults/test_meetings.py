@@ -8,7 +8,7 @@ import pytest
 from tests.faults.accounts import Account
 from tests.faults.checker import gone_too_early
 from tests.faults.crashing import begin_trial
-from tests.faults.driver import RETAINED, Delete, Emit, Purge, Store, Sweep, replace
+from tests.faults.driver import AT_ONCE, RETAINED, Delete, Emit, Purge, Store, Sweep, Under, replace
 from tests.faults.files import File
 from tests.faults.meeting import Meeting, meet_everywhere
 from tests.faults.nursery import Nursery
@@ -173,6 +173,28 @@ def test_a_sweep_leaves_what_is_deleted_meanwhile_until_its_purge(
             return gone_too_early(await trial.snapshot())
 
     assert asyncio.run(_apart(part, some_accounts)) == []
+
+
+def test_a_purge_leaves_what_is_deleted_meanwhile_until_its_own(account: Account, nursery: Nursery) -> None:
+    """Both lie in one pack."""
+    meeting = Meeting(
+        before=lambda at: (
+            Store(at, (HEAD, NECK, MOVED)),
+            Delete(at, STUDY, MOVED.series),
+            Under(AT_ONCE, Delete(at, STUDY, HEAD.series, HEAD.instance)),
+            Under(AT_ONCE, Emit()),
+        ),
+        held=lambda at: Under(AT_ONCE, Purge(at, STUDY)),
+        other=lambda at: (Delete(at, STUDY, NECK.series, NECK.instance), Emit()),
+        at_reads=True,
+    )
+
+    async def whole() -> list[str]:
+        async with begin_trial(account, nursery, RETAINED) as trial:
+            await meet_everywhere(trial, meeting)
+            return gone_too_early(await trial.snapshot())
+
+    assert asyncio.run(whole()) == []
 
 
 async def _apart(part: Callable[[int], Awaitable[list[str]]], accounts: list[Account]) -> list[str]:

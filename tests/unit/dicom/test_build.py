@@ -12,7 +12,7 @@ from pydicom.encaps import generate_frames
 
 from shared.dicom.build import EXPLICIT_LITTLE, Draft, Hole, Unwritable, draft_of
 from shared.dicom.framing import SEQUENCE_END, file_head, frames_head, item_head, value_head
-from shared.dicom.json_reader import parse_json
+from shared.dicom.json_reader import MAX_NODES, parse_json
 from shared.errors import BadRequest
 from tests.unit.dicom.making import json_of, read
 
@@ -339,6 +339,14 @@ for _ in range(40):
         ({"0010_010": {"vr": "LO"}}, "0000,0000"),
         ({"00020010": {"vr": "UI", "Value": ["1.2.840.10008.1.2.5"]}, "7FE00010": {"vr": "OW"}}, "7fe0,0010"),
         (NESTED, "0008,1140"),
+        ({"0020000d": {"vr": "UI", "Value": ["1.2.9"]}}, "0020,000d"),
+        ({"00181030": {"vr": "DS", "Value": [10**400]}}, "0018,1030"),
+        ({"00181030": {"vr": "DS", "Value": [float("inf")]}}, "0018,1030"),
+        ({"00181030": {"vr": "DS", "Value": [float("nan")]}}, "0018,1030"),
+        ({"00181030": {"vr": "LO", "Value": ["a\\b"]}}, "0018,1030"),
+        ({"00181030": {"vr": "UI", "Value": ["1.2\\3.4"]}}, "0018,1030"),
+        ({"00181030": {"vr": "PN", "Value": [{"Alphabetic": "a\\b"}]}}, "0018,1030"),
+        ({"00181030": {"vr": "PN", "Value": [{"Alphabetic": "a=b"}]}}, "0018,1030"),
     ],
 )
 def test_what_cannot_be_written_is_told_by_its_tag(dataset: Dataset, tag: str) -> None:
@@ -355,6 +363,30 @@ def test_what_cannot_be_written_is_told_by_its_tag(dataset: Dataset, tag: str) -
 def test_what_is_no_json_is_malformed(text: bytes) -> None:
     with pytest.raises(BadRequest):
         parse_json(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'[{"00100020": {"vr": "LO"}, "00100020": {"vr": "LO"}}]',
+        b'[{"00100020": {"vr": "LO", "Value": ["a"], "Value": ["b"]}}]',
+        b'[{"00081140": {"vr": "SQ", "Value": [{"00081150": {}, "00081150": {}}]}}]',
+    ],
+)
+def test_a_member_that_comes_twice_is_malformed(text: bytes) -> None:
+    """Nobody can tell which one is meant."""
+    with pytest.raises(BadRequest, match="two members"):
+        parse_json(text)
+
+
+def test_commas_in_text_are_no_values() -> None:
+    """Nor brackets, also behind what JSON escapes."""
+    text = '",[{\\,"' * (MAX_NODES // 4)
+    element = {"00104000": {"vr": "LT", "Value": [text]}}
+
+    assert parse_json(json.dumps(element).encode()) == [element]
+    with pytest.raises(BadRequest, match=str(MAX_NODES)):
+        parse_json(json.dumps([element, *[{}] * MAX_NODES]).encode())
 
 
 def test_tags_may_be_in_lower_case() -> None:

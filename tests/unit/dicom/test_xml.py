@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.dicom.json_reader import MAX_NODES
 from shared.dicom.xml import NAME_COMPONENTS, NAME_GROUPS, NAMESPACE, render_xml
-from shared.dicom.xml_reader import parse_xml
+from shared.dicom.xml_reader import MAX_GAP, parse_xml
 from shared.errors import BadRequest
 
 Element = ElementTree.Element
@@ -216,6 +217,32 @@ def test_values_that_are_left_out_are_empty() -> None:
     assert parse_xml(document(text))["00100020"]["Value"] == [None, "b", None, "d"]
 
 
+def test_values_are_ordered_by_their_numbers() -> None:
+    """PS3.19 table A.1.5-2: the number is the place; where it is missing the value is the next."""
+    text = attribute('<Value number="3">c</Value><Value number="1">a</Value><Value>b</Value>')
+
+    assert parse_xml(document(text))["00100020"]["Value"] == ["a", "b", "c"]
+
+
+def test_empty_values_count_as_elements() -> None:
+    """A few bytes of XML stand for a thousand of them."""
+    text = attribute(f'<Value number="{MAX_GAP}"/>', "0010{:04X}")
+    enough = MAX_NODES // (MAX_GAP + 1) - 1
+
+    assert len(parse_xml(document("".join(map(text.format, range(enough)))))) == enough
+    with pytest.raises(BadRequest, match=str(MAX_NODES)):
+        parse_xml(document("".join(map(text.format, range(enough + 3)))))
+
+
+def test_a_reservation_may_stand_behind_what_it_is_for() -> None:
+    text = attribute("", "00191003", more=' privateCreator="X"') + attribute("<Value>X</Value>", "00190010")
+
+    assert parse_xml(document(text)) == {
+        "00190010": {"vr": "LO", "Value": ["X"]},
+        "00191003": {"vr": "LO"},
+    }
+
+
 def test_a_block_is_reserved_for_a_creator() -> None:
     """dcm4che leaves out the reservations; where a block is taken the next is."""
     text = "".join(
@@ -270,6 +297,13 @@ def test_a_bulk_may_have_a_uuid() -> None:
         document("<DicomAttribute vr='LO'/>"),
         document(attribute("<BulkData/>")),
         document(attribute("<Value number='5000'/>")),
+        document(attribute("<Value number='0'/>")),
+        document(attribute("<Value number='one'/>")),
+        document(attribute("<Value number='1'>a</Value><Value number='1'>b</Value>")),
+        document(attribute("<Value number='2'>a</Value><Value number='1'/><Value>b</Value>")),
+        document(attribute("<Value>a</Value>") + attribute("<Value>b</Value>")),
+        document(attribute("<Value>a</Value>", "0010002a") + attribute("", "0010002A")),
+        document(attribute("", "00191003", more=' privateCreator="X"') + attribute("", "00190010")),
         document("&unknown;"),
         document(attribute("<Value number='1'/>") * 260_000),
         document("<DicomAttribute tag='00081140' vr='SQ'><Item number='1'>" * 70),

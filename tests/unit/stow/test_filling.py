@@ -105,6 +105,31 @@ def test_a_hole_is_full_when_all_frames_have_come(
     assert filling.is_complete(about) is complete
 
 
+@pytest.mark.parametrize(
+    ("hole", "syntax", "about", "parts", "told"),
+    [
+        (PALETTE, "", draft(frames=3), 1, None),
+        (PIXELS, EXPLICIT_LITTLE, draft(), 1, None),
+        (PIXELS, EXPLICIT_LITTLE, draft(frames=3, native_bytes=6), 1, "1 of 3 frames came."),
+        (PIXELS, EXPLICIT_LITTLE, draft(frames=3, native_bytes=9), 2, "1 of 3 frames came."),
+        (PIXELS, EXPLICIT_LITTLE, draft(frames=3, native_bytes=6), 3, None),
+        (PIXELS, EXPLICIT_LITTLE, draft(frames=3), 1, None),
+        (PIXELS, JPEG, draft(frames=3), 2, "2 of 3 frames came."),
+        (PIXELS, JPEG, draft(frames=3), 4, None),
+        (PIXELS, VIDEO, draft(frames=300), 1, None),
+    ],
+)
+def test_frames_that_did_not_come_are_counted(
+    hole: Hole, syntax: str, about: Draft, parts: int, told: str | None
+) -> None:
+    """Only where the dataset says how many there are and how long they are."""
+    filling = Filling(hole, syntax)
+    for _ in range(parts):
+        filling.add([Held(b"ab", is_payload=True)], 2)
+
+    assert filling.shortage(about) == told
+
+
 def test_a_gap_keeps_its_end() -> None:
     """In it the end of a frame can be seen."""
     gap = Gap(0, b"").followed(b"0123456789").followed(b"abc").followed(b"")

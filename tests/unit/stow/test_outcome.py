@@ -124,6 +124,16 @@ def test_a_failed_item(refused: Refused, expected: object) -> None:
     assert answer(refused).dataset == {FAILED: {"vr": "SQ", "Value": [expected]}}
 
 
+def test_what_was_refused_keeps_no_more_of_a_uid_than_one_may_have() -> None:
+    """Thousands of megabytes could stand in their place, which wait for the answer."""
+    long = Identity(*("1" * 65 for _ in range(4)))
+
+    assert Refused(Failure.VALIDATION, long).identity == Identity(*("1" * 64 for _ in range(4)))
+    assert Refused(Failure.VALIDATION, Identity("", "", "abc.123", "")).identity == Identity(
+        "", "", "abc.123", ""
+    )
+
+
 @pytest.mark.parametrize("is_v1", [False, True])
 def test_several_values_are_told_once_for_the_whole_request(is_v1: bool) -> None:
     """Section 3.4 row 6, L-16; status and items are what they are without."""

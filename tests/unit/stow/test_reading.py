@@ -3,8 +3,10 @@
 import asyncio
 import time
 from collections.abc import Iterable
+from random import Random
 
 import pytest
+from pydicom.dataset import Dataset
 
 from shared.dicom.errors import NotDicom
 from shared.dicom.part10 import Part10File, Part10Reader
@@ -60,22 +62,51 @@ def test_a_long_header_holds_up_nobody_for_long() -> None:
     """The longest pause of whoever else runs is a small part of what the header takes."""
     content = heavy(150_000)
 
+    took, longest = pauses_of(content, 65536)
+
+    assert len(content) > 2_500_000
+    assert longest < took / 4
+
+
+@pytest.mark.parametrize("quick_bytes", [0, 20_000])
+def test_a_deflated_header_holds_up_nobody_from_its_first_byte_on(quick_bytes: int) -> None:
+    """A few kilobytes may stand for megabytes of elements, also behind others that are read quickly."""
+    content = bomb(quick_bytes)
+    pauses_of(make().content, 1000)
+
+    took, longest = pauses_of(content, len(content))
+
+    assert len(content) < 50_000
+    assert longest < took / 8
+
+
+def bomb(quick_bytes: int) -> bytes:
+    """A deflated file of some kilobytes whose elements take megabytes."""
+    dataset = make_dataset()
+    dataset.add_new(0x00111000, "OB", Random(1).randbytes(quick_bytes))
+    item = Dataset()
+    for number in range(30):
+        item.add_new(0x00431000 + number, "SH", "")
+    dataset.add_new(0x00431000, "SQ", [item] * 5000)
+    return write(dataset, DEFLATED)
+
+
+def pauses_of(content: bytes, chunk_bytes: int) -> tuple[float, float]:
+    """How long it takes to read a file, and the longest that whoever else runs has to wait meanwhile."""
+
     async def arrive() -> tuple[float, float]:
         pauses = [0.0]
         ticking = asyncio.create_task(tick(pauses))
         began = time.perf_counter()
         reading = Reading(RULES)
-        for at in range(0, len(content), 65536):
-            await reading.feed(content[at : at + 65536])
+        for at in range(0, len(content), chunk_bytes):
+            await reading.feed(content[at : at + chunk_bytes])
         await reading.finish()
         took = time.perf_counter() - began
         ticking.cancel()
         return took, max(pauses)
 
-    took, longest = asyncio.run(arrive())
-
-    assert len(content) > 2_500_000
-    assert longest < took / 4
+    return asyncio.run(arrive())
 
 
 async def tick(pauses: list[float]) -> None:

@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from shared.errors import BadRequest, TooLarge, UnsupportedCoding
-from shared.web.coding import PIECE_BYTES, Inflater, parse_codings
+from shared.web.coding import MAX_MEMBERS, PIECE_BYTES, Inflater, parse_codings
 
 TEXT = bytes(Random(1).choices(b"abcdefgh", k=100_000))
 PLENTY = 10_000_000
@@ -140,8 +140,29 @@ def test_a_body_ends_where_the_limit_is_passed() -> None:
 
 def test_every_layer_has_the_limit() -> None:
     """A bomb whose middle is large and whose inside is nothing."""
-    empty_members = gzip.compress(b"") * 1_000_000
-    body = gzip.compress(empty_members)
+    body = gzip.compress(gzip.compress(b"") + bytes(20_000_000))
 
     with pytest.raises(TooLarge):
         inflate(["gzip", "gzip"], [body], 1_000_000)
+
+
+def test_a_body_has_so_many_members() -> None:
+    """Those that hold nothing cost time too."""
+    member = gzip.compress(b"")
+
+    assert inflate(["gzip"], [member * MAX_MEMBERS]) == b""
+    with pytest.raises(BadRequest, match=str(MAX_MEMBERS)):
+        inflate(["gzip"], [member * (MAX_MEMBERS + 1)])
+
+
+@pytest.mark.parametrize("codings", [["gzip"], ["gzip", "gzip"]])
+def test_a_step_that_gives_nothing_is_seen(codings: Sequence[str]) -> None:
+    """Whoever inflates lets others run after each member and each piece of padding, within another too."""
+    body = gzip.compress(b"") * 500 + bytes(20_000_000)
+    if len(codings) > 1:
+        body = gzip.compress(body)
+
+    steps = list(Inflater(codings, 30_000_000).feed(body))
+
+    assert not any(steps)
+    assert len(steps) > 500 + 20_000_000 // PIECE_BYTES
