@@ -196,15 +196,16 @@ def test_who_cannot_be_compared_is_alone_in_it(account: Account, nursery: Nurser
     def no_bytes(call: Call) -> Fault:
         return answered(503) if call.kind == "GET blob dicom" else passed
 
-    act = Together(
-        (Store("p", (HEAD,), Taken.ACCEPT_IDENTICAL), *(Store("p", (file,)) for file in (NECK, MOVED, LARGE)))
-    )
+    # The first two have each a turn to themselves, so that the others wait and go together.
+    files = [File(STUDY, HEAD.series, f"1.2.3.1.{number}", variant=number) for number in range(20, 26)]
+    others = [Store("p", (file,)) for file in files]
+    act = Together((*others[:2], Store("p", (HEAD,), Taken.ACCEPT_IDENTICAL), *others[2:]))
 
     async def whole() -> None:
         async with begin_trial(account, nursery) as trial:
             await trial.do(Store("p", (HEAD,)))
             value = await trial.try_to(act, trial.lanes[0], lambda _child: no_bytes)
-            assert value == [Failed("Unavailable", ""), ["stored"], ["stored"], ["stored"]]
+            assert value == [*[["stored"]] * 2, Failed("Unavailable", ""), *[["stored"]] * 4]
             await trial.restart()
             assert await trial.problems() == []
 

@@ -185,8 +185,11 @@ def as_expected(value: Value, run: Run) -> bool:
         return value is None
     if run.trouble.ends == "works":
         return value == run.usual
-    # Storage is down while there is something left to do: it will be tried again.
-    return isinstance(value, Failed) and value.kind == "Unavailable"
+    if run.trouble.ends == "may fail" and value == run.usual:
+        return True
+    # There is something left to do: it will be tried again.
+    kinds = {"Unavailable"} if run.trouble.ends == "fails" else {"Unavailable", "StorageRefused"}
+    return isinstance(value, Failed) and value.kind in kinds
 
 
 async def wrong_results(storage: Storage, partition: str, upload: str) -> list[str]:
