@@ -28,7 +28,11 @@ def shared_value() -> list[Event]:
     tags = ("00080016", "00080018", "0020000D", "0020000E")
     value = {"00420011": {"vr": "OB", "BulkDataURI": "b"}}
     datasets = [{tag: {"vr": "UI", "Value": [new_uid()]} for tag in tags} | value for _ in range(COUNT)]
-    metadata = [PartBegin({}, PartKind.JSON), PartBytes(json.dumps(datasets).encode()), PartEnd()]
+    metadata: list[Event] = [
+        PartBegin({}, PartKind.JSON),
+        PartBytes(json.dumps(datasets).encode()),
+        PartEnd(),
+    ]
     return [*metadata, PartBegin({"content-location": "b"}, PartKind.BULK), PartBytes(b"ab"), PartEnd()]
 
 
