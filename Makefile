@@ -3,6 +3,7 @@
 PORT ?= 7071
 ARGS ?=
 FUZZ ?= 20000
+JOBS ?= 2
 SEED ?=
 
 export PYTHON
@@ -24,6 +25,7 @@ help: ## Show these lines.
 	@echo 'make run PORT=8080       another port than 7071'
 	@echo 'make run EPHEMERAL=1     keep nothing; else data are kept in .local/'
 	@echo 'make test ARGS="-k word" arguments for pytest; bench and fuzz take ARGS too'
+	@echo 'make test JOBS=1         in one process; else in two, each with an emulator of its own'
 	@echo 'make ... PYTHON=python   the interpreter to make the environment with'
 
 demo: ## Store, find, retrieve and delete real files, on a service that is gone afterwards.
@@ -36,7 +38,7 @@ run: ## Run the service on http://127.0.0.1:7071 until Ctrl-C.
 
 test: ## Run all tests.
 	$(SETUP) --worker
-	$(RUN) -m pytest $(ARGS) </dev/null
+	$(RUN) -m pytest -n $(JOBS) --dist worksteal $(ARGS) </dev/null
 
 # The seed makes the same cases again; a test that fails names the files of those that fail.
 fuzz: ## Try 20,000 damaged files and requests; FUZZ sets how many, SEED which.
