@@ -18,6 +18,12 @@ MAX_MEMBERS: Final = 1_000
 MAX_CODINGS: Final = 3
 """One over another. No sender has a reason for two."""
 
+FREE_BYTES: Final = 64 * 1024 * 1024
+"""Inflated whatever the ratio."""
+
+MAX_RATIO: Final = 200
+"""Beyond that. Images do not shrink so far; what does is nothing but zeros, and made to cost time."""
+
 _NAMES: Final = {"gzip": "gzip", "x-gzip": "gzip", "deflate": "deflate"}
 _GZIP: Final = 16 + zlib.MAX_WBITS
 
@@ -47,7 +53,7 @@ class Inflater:
 
         Raises:
             BadRequest: They are not coded as the header says, or in too many members.
-            BodyTooLong: There is more in the body than allowed.
+            BodyTooLong: There is more in the body than allowed, or it shrank more than images do.
         """
         return self._through(0, chunk)
 
@@ -78,6 +84,7 @@ class _Layer:
     def __init__(self, coding: str, max_bytes: int) -> None:
         self._is_gzip = coding == "gzip"
         self._max_bytes = max_bytes
+        self._taken = 0
         self._given = 0
         self._members = 0
         self._inflate: zlib._Decompress | None = None
@@ -90,6 +97,7 @@ class _Layer:
     def feed(self, chunk: memoryview) -> Iterator[bytes]:
         """What comes of each step, which may be nothing."""
         rest, piece = bytes(chunk), b""
+        self._taken += len(rest)
         # zlib may have taken all of the input and still hold output back.
         while rest or len(piece) == PIECE_BYTES:
             if self._inflate is None or self._inflate.eof:
@@ -125,3 +133,5 @@ class _Layer:
         self._given += len(piece)
         if self._given > self._max_bytes:
             raise BodyTooLong(f"A store request may have {self._max_bytes} bytes once it is inflated.")
+        if self._given > max(FREE_BYTES, MAX_RATIO * self._taken):
+            raise BodyTooLong(f"The body is compressed more than {MAX_RATIO} times; send it as it is.")

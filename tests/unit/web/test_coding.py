@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from shared.errors import BadRequest, TooLarge, UnsupportedCoding
-from shared.web.coding import MAX_MEMBERS, PIECE_BYTES, Inflater, parse_codings
+from shared.web.coding import FREE_BYTES, MAX_MEMBERS, PIECE_BYTES, Inflater, parse_codings
 
 TEXT = bytes(Random(1).choices(b"abcdefgh", k=100_000))
 PLENTY = 10_000_000
@@ -166,3 +166,20 @@ def test_a_step_that_gives_nothing_is_seen(codings: Sequence[str]) -> None:
 
     assert not any(steps)
     assert len(steps) > 500 + 20_000_000 // PIECE_BYTES
+
+
+def test_a_bomb_is_given_up_once_it_is_large() -> None:
+    """A few megabytes of zeros in zeros must not keep the service at work for hours."""
+    pieces = Inflater(["gzip"], 10**12).feed(gzip.compress(bytes(4 * FREE_BYTES)))
+    given: list[int] = []
+
+    with pytest.raises(TooLarge, match="200 times"):
+        given.extend(map(len, pieces))
+
+    assert FREE_BYTES - PIECE_BYTES <= sum(given) <= FREE_BYTES
+
+
+def test_small_bodies_may_shrink_as_far_as_they_can() -> None:
+    zeros = bytes(FREE_BYTES // 8)
+
+    assert inflate(["gzip"], [gzip.compress(zeros)], FREE_BYTES) == zeros
