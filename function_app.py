@@ -2,9 +2,21 @@
 
 import azure.functions as func
 
-from functions import background, delete, health, operations, qido, stow, uploads, wado
+from functions import (
+    background,
+    bulk,
+    delete,
+    health,
+    operations,
+    qido,
+    rendered,
+    stow,
+    uploads,
+    wado,
+    wado_uri,
+)
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 
-for module in (stow, uploads, wado, qido, delete, operations, health, background):
+for module in (stow, uploads, wado, rendered, bulk, wado_uri, qido, delete, operations, health, background):
     app.register_functions(module.blueprint)

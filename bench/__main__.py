@@ -5,12 +5,13 @@ import asyncio
 import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from typing import Final
 
-from bench import delete, profile, report, retrieve, search, store
+from bench import delete, orthanc, profile, report, retrieve, search, store
 from bench.load import Server, WrongAnswer, open_http
 from bench.measure import Line, Watched, measure
 from bench.process import ServiceLog, pid_behind
@@ -22,6 +23,8 @@ from local.dev.steps import LOGS, Failure, exit_with, say
 
 LOG: Final = LOGS / f"bench-{os.getpid()}.log"
 """What the service says; kept only when something went wrong."""
+
+ORTHANC: Final = "orthanc"
 
 Cases = Callable[[Stage], Awaitable[list[Case]]]
 
@@ -45,10 +48,18 @@ def main() -> int:
     """Measure everything that is asked for."""
     arguments = _parse_arguments()
     if arguments.profile:
-        print(profile.run())
+        print(profile.run(arguments.only))
         return 0
     group, _, text = arguments.only.partition(":")
-    options = Options(QUICK if arguments.quick else FULL, arguments.against, group, text)
+    with ExitStack() as peers:
+        peer = arguments.against
+        if peer == ORTHANC:
+            peer = peers.enter_context(orthanc.started())
+        _measure_groups(Options(QUICK if arguments.quick else FULL, peer, group, text))
+    return 0
+
+
+def _measure_groups(options: Options) -> None:
     lines: list[Line] = []
     # Numbers that no earlier run had either, so that a peer that kept its data knows none of the files.
     runs = count(int(time.time()) % 100_000_000 * 1_000)
@@ -61,7 +72,6 @@ def main() -> int:
         if lines:
             print(report.render(lines))
     LOG.unlink(missing_ok=True)
-    return 0
 
 
 def _groups(options: Options, run: int) -> list[tuple[str, Cases]]:
@@ -87,7 +97,8 @@ def _measure_group(name: str, cases: Cases, options: Options, runs: "count[int]"
     LOG.unlink(missing_ok=True)
     with azurite.start() as storage:
         connection = storage.connection_string()
-        with start_service(azurite.free_port(), connection, log=LOG) as service:
+        settings = {"DICOM_SHOW_STORAGE_CALLS": "true"}
+        with start_service(azurite.free_port(), connection, settings=settings, log=LOG) as service:
             return asyncio.run(_run(cases, options, runs, (service, connection)))
 
 
@@ -106,16 +117,17 @@ async def _run(
             connection=connection,
             scale=options.scale,
             runs=runs,
+            text=options.text,
         )
         watched = Watched(ServiceLog(LOG), pid)
         say("  filling ...")
-        return await _measure_all(stage, await cases(stage), options.text, watched)
+        return await _measure_all(stage, await cases(stage), watched)
 
 
-async def _measure_all(stage: Stage, cases: Sequence[Case], text: str, service: Watched) -> list[Line]:
+async def _measure_all(stage: Stage, cases: Sequence[Case], service: Watched) -> list[Line]:
     lines = []
     for case in cases:
-        if text in case.name:
+        if stage.wants(case.name):
             line = await measure(stage, case, service)
             say(f"  {report.brief(line)}")
             lines.append(line)
@@ -126,7 +138,9 @@ def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench")
     parser.add_argument("--quick", action="store_true", help="one short round of fewer cases")
     parser.add_argument(
-        "--against", metavar="URL", help="DICOMweb root of another, empty server to measure beside"
+        "--against",
+        metavar="URL",
+        help=f"DICOMweb root of another, empty server to measure beside; `{ORTHANC}` starts one",
     )
     parser.add_argument(
         "--only",
@@ -135,7 +149,9 @@ def _parse_arguments() -> argparse.Namespace:
         help="only retrieve, search, delete or store, or those of its lines that hold a text",
     )
     parser.add_argument(
-        "--profile", action="store_true", help="tell what the service spends its processor time on"
+        "--profile",
+        action="store_true",
+        help="tell what the service spends its processor time on; --only takes a text",
     )
     return parser.parse_args()
 

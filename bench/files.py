@@ -6,7 +6,7 @@ searches look for follow from the number of the study alone.
 
 import random
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache
@@ -120,22 +120,42 @@ def modality(study: int) -> str:
     return MODALITIES[study % len(MODALITIES)]
 
 
-def make_file(place: Place, shape: Shape) -> bytes:
-    """Make a Part 10 file."""
+@dataclass(frozen=True, slots=True)
+class Compressed:
+    """Frames that are compressed, each in one fragment."""
+
+    syntax: str
+    frames: Sequence[bytes]
+
+
+def make_file(place: Place, shape: Shape, compressed: Compressed | None = None) -> bytes:
+    """Make a Part 10 file, of pixels without compression or of such frames."""
     changing = dict(_changing(place, shape))
     elements = {**_fixed(), **changing}
-    pixels = _element(0x7FE00010, "OW", _pixels(place, shape))
-    return b"".join([_front(place, shape), *(elements[tag] for tag in sorted(elements)), pixels])
+    if compressed:
+        syntax, pixels = compressed.syntax, list(_encapsulated(compressed.frames))
+    else:
+        syntax, pixels = EXPLICIT_LITTLE, [_element(0x7FE00010, "OW", _pixels(place, shape))]
+    return b"".join([_front(place, shape, syntax), *(elements[tag] for tag in sorted(elements)), *pixels])
 
 
-def _front(place: Place, shape: Shape) -> bytes:
+def _encapsulated(frames: Sequence[bytes]) -> Iterator[bytes]:
+    """Pixel data of undefined length: no table, and an item for each frame (PS3.5 A.4)."""
+    yield struct.pack("<HH2sHI", 0x7FE0, 0x0010, b"OB", 0, 0xFFFFFFFF)
+    for content in (b"", *frames):
+        padded = content + b"\0" * (len(content) % 2)
+        yield struct.pack("<HHI", 0xFFFE, 0xE000, len(padded)) + padded
+    yield struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
+
+
+def _front(place: Place, shape: Shape, syntax: str) -> bytes:
     meta = b"".join(
         _element(tag, vr, value)
         for tag, vr, value in (
             (0x00020001, "OB", b"\0\1"),
             (0x00020002, "UI", _sop_class(shape).encode()),
             (0x00020003, "UI", place.instance_uid.encode()),
-            (0x00020010, "UI", EXPLICIT_LITTLE.encode()),
+            (0x00020010, "UI", syntax.encode()),
             (0x00020012, "UI", UID_ROOT.encode()),
             (0x00020013, "SH", b"BENCH"),
         )

@@ -86,9 +86,10 @@ class Server:
     keeps: bool = False
     """Whether the bodies of answers are kept, to look at them; measuring does not."""
 
-    def get(self, path: str, accept: str) -> Work:
-        """Retrieve or search."""
-        return lambda: self._ask("GET", path, {"Accept": accept})
+    def get(self, path: str, accept: str, coding: str = "") -> Work:
+        """Retrieve or search; with a coding, such as `gzip`, the answer may come in that."""
+        headers = {"Accept": accept, **({"Accept-Encoding": coding} if coding else {})}
+        return lambda: self._ask("GET", path, headers)
 
     def delete(self, path: str) -> Work:
         """Delete."""
@@ -148,6 +149,8 @@ def open_http() -> aiohttp.ClientSession:
         timeout=aiohttp.ClientTimeout(total=None, sock_read=300),
         # Left out, or a server that compresses would be measured at that: Orthanc does, pixels too.
         skip_auto_headers=("Accept-Encoding",),
+        # Undoing a compression is no server's work; what is looked at is undone by who looks.
+        auto_decompress=False,
         cookie_jar=aiohttp.DummyCookieJar(),
         read_bufsize=1 << 18,
     )

@@ -20,6 +20,9 @@ PEER: Final = "peer"
 MAX_REQUESTS: Final = 3_000
 """Of one side in one round."""
 
+SLOW_SECONDS: Final = 5
+"""What the first few requests take of a side that is too slow for several rounds."""
+
 CHECKED: Final = 3
 """Answers looked at before a server is measured."""
 
@@ -63,6 +66,9 @@ class _Side:
 
     prepare: Prepare
     requests: int = 0
+    is_slow: bool = False
+    """One round is enough of it."""
+
     rounds: list[Round] = field(default_factory=list)
 
 
@@ -80,8 +86,22 @@ async def measure(stage: Stage, case: Case, service: Watched) -> Line:
     Raises:
         WrongAnswer: Our service answered otherwise than it should. The peer may: it has no figures then.
     """
+    sides = await _begin(stage, case)
+    seconds = 0.0
+    for number in range(stage.scale.rounds):
+        playing = {name: side for name, side in sides.items() if not (number and side.is_slow)}
+        for name, side in playing.items():
+            before = await _play(stage, case, side, service.pid)
+            if name == OURS:
+                await _settle(stage)
+                seconds += processor_seconds(service.pid) - before
+    return await _line(case, sides, seconds, service.log)
+
+
+async def _begin(stage: Stage, case: Case) -> dict[str, _Side]:
+    """The sides that answer as they should, warmed up."""
     sides = {OURS: _Side(lambda count: case.dicomweb(stage.ours, count)), RAW: _Side(case.raw)}
-    peer = stage.peer
+    peer = stage.peer if case.has_peer else None
     if peer is not None:
         sides[PEER] = _Side(lambda count: case.dicomweb(peer, count))
     servers = {OURS: stage.ours, PEER: peer}
@@ -95,14 +115,7 @@ async def measure(stage: Stage, case: Case, service: Watched) -> Line:
             say(f"  {case.name}: no figures of the peer: {error}")
             del sides[name]
         await _settle(stage)
-    seconds = 0.0
-    for _ in range(stage.scale.rounds):
-        for name, side in sides.items():
-            before = await _play(stage, case, side, service.pid)
-            if name == OURS:
-                await _settle(stage)
-                seconds += processor_seconds(service.pid) - before
-    return await _line(case, sides, seconds, service.log)
+    return sides
 
 
 async def check(case: Case, server: Server | None) -> None:
@@ -119,6 +132,7 @@ async def _calibrate(stage: Stage, case: Case, side: _Side) -> None:
     """Warm a side up, and find how many requests fill a round."""
     works = await side.prepare(max(3, case.callers * 2))
     warm = await drive(works, case.callers)
+    side.is_slow = warm.seconds > SLOW_SECONDS
     fitting = round(len(works) / warm.seconds * stage.scale.seconds)
     side.requests = min(max(fitting, case.callers * 2, 3), MAX_REQUESTS)
 

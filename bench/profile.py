@@ -18,12 +18,12 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from bench import archive
-from bench.files import CT, SMALL, TINY, Place, make_file
+from bench.files import CT, SMALL, TINY, Place, Shape, make_file
 from bench.load import Server, Work, drive, open_http
 from bench.process import pid_behind, processor_seconds
 from bench.sampler import Stack
 from bench.search import ASKS
-from bench.stage import ANY_INSTANCE, JSON
+from bench.stage import ANY_FRAME, ANY_INSTANCE, JSON
 from local.dev import azurite
 from local.dev.leash import Command, Leash
 from local.dev.steps import LOGS, ROOT, Failure, say
@@ -52,8 +52,8 @@ class Task:
     prepare: Prepare
 
 
-def run() -> str:
-    """Profile storing, searching and retrieving, each with a service of its own."""
+def run(text: str = "") -> str:
+    """Profile storing, searching and retrieving, or what holds a text; each with a service of its own."""
     runs = count(int(time.time()) % 100_000_000 * 1_000)
     tasks = (
         Task("store 1 x 20 KB, new studies", lambda server: _stores(server, next(runs), (400, 1))),
@@ -62,8 +62,14 @@ def run() -> str:
         Task("search: list of 25", lambda server: _searches(server, 0)),
         Task("search: patient id", lambda server: _searches(server, 3)),
         Task("retrieve one instance of 0.5 MB", lambda server: _retrieves(server, next(runs))),
+        Task("retrieve a study of 200, singly stored", lambda server: _studies(server, next(runs), 1)),
+        Task("retrieve a study of 200, in packs", lambda server: _studies(server, next(runs), 25)),
+        Task("retrieve a frame of 100 MB", lambda server: _frames(server, next(runs))),
     )
-    return "\n\n".join(_profile(task) for task in tasks)
+    wanted = [task for task in tasks if text in task.name]
+    if not wanted:
+        raise Failure(f"--only {text} is in none of {', '.join(task.name for task in tasks)}")
+    return "\n\n".join(_profile(task) for task in wanted)
 
 
 async def _stores(server: Server, run: int, size: tuple[int, int]) -> list[Work]:
@@ -89,6 +95,18 @@ async def _retrieves(server: Server, run: int) -> list[Work]:
     places = [Place(run, 0, 0, number) for number in range(20)]
     await drive([server.store([make_file(place, CT)]) for place in places], CALLERS)
     return [server.get(places[number % 20].path, ANY_INSTANCE) for number in range(500)]
+
+
+async def _studies(server: Server, run: int, at_once: int) -> list[Work]:
+    files = [make_file(Place(run, 0, 0, number), CT) for number in range(200)]
+    await drive([server.store(files[at : at + at_once]) for at in range(0, 200, at_once)], CALLERS)
+    return [server.get(f"studies/{Place(run, 0).study_uid}", ANY_INSTANCE) for _ in range(20)]
+
+
+async def _frames(server: Server, run: int) -> list[Work]:
+    place = Place(run, 0)
+    await drive([server.store([make_file(place, Shape(512, 512, 200))])], CALLERS)
+    return [server.get(f"{place.path}/frames/{1 + number * 7 % 200}", ANY_FRAME) for number in range(500)]
 
 
 def _profile(task: Task) -> str:

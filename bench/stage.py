@@ -53,10 +53,17 @@ class Stage:
     runs: "count[int]"
     """Numbers that no other files of this or an earlier benchmark have (`files.Place.run`)."""
 
+    text: str = ""
+    """What the name of a measurement has to contain."""
+
     @property
     def servers(self) -> list[Server]:
         """Ours, and the peer where there is one."""
         return [self.ours, self.peer] if self.peer else [self.ours]
+
+    def wants(self, *names: str) -> bool:
+        """Whether any measurement of these names is wanted: only for such is anything stored."""
+        return any(self.text in name for name in names)
 
     async def store_everywhere(self, requests: Sequence[Sequence[bytes]]) -> None:
         """Store files before a measurement, request by request."""
@@ -81,3 +88,6 @@ class Case:
 
     is_right: Callable[[int, bytes], bool] | None = None
     """Whether the answer to the request of that number is what it should be. None: its status says it all."""
+
+    has_peer: bool = True
+    """Whether the peer is asked too: not for what would take it minutes."""

@@ -1,4 +1,4 @@
-"""What happens after the answer: the change feed, uploads, purges, and the sweep."""
+"""What happens after the answer: the change feed, joined metadata, uploads, purges, and the sweep."""
 
 import json
 import logging
@@ -10,10 +10,13 @@ from functions.service import service
 from functions.uploads import store_uploaded
 from shared.changefeed.emit import emit, emit_pending
 from shared.config import CONNECTION
-from shared.storage import keys
+from shared.dicom.uid import parse_uid
+from shared.errors import BadRequest
+from shared.storage import keys, partitions
 from shared.storage.keys import StudyKey
 from shared.storage.storage import Storage
 from shared.upkeep.purge import purge
+from shared.upkeep.refresh import refresh
 from shared.upkeep.sweep import Mended, visit_due
 from shared.uploads.run import run
 from shared.uploads.sweep import sweep_uploads
@@ -48,6 +51,25 @@ async def purge_deleted(message: func.QueueMessage) -> None:
     key = StudyKey(wanted["partition"], wanted["study"])
     done = await purge(service().storage, key, wanted["version"])
     log.info("function=purge_deleted done=%s", done)
+
+
+@blueprint.function_name("refresh_series")
+@blueprint.queue_trigger(arg_name="message", queue_name=keys.REFRESH_QUEUE, connection=CONNECTION)
+async def refresh_series(message: func.QueueMessage) -> None:
+    """The instances of a series have changed, or somebody read them one by one: join their metadata."""
+    try:
+        wanted = json.loads(message.get_body())
+        key, series = (
+            StudyKey(partitions.check_name(wanted["partition"]), parse_uid(wanted["study"])),
+            parse_uid(wanted["series"]),
+        )
+    except (ValueError, KeyError, TypeError, BadRequest):
+        log.error("function=refresh_series found a message that names no series; it is dropped")
+        return
+    current = service()
+    base = current.joined_base(await partitions.name_of(current.storage, key.partition))
+    outcome = await refresh(current.storage, key, series, base)
+    log.info("function=refresh_series outcome=%s", outcome)
 
 
 @blueprint.function_name("store_upload")

@@ -11,10 +11,11 @@ import azure.functions as func
 from azurefunctions.extensions.http.fastapi import Request, Response, StreamingResponse
 from starlette.requests import ClientDisconnect
 
+from functions.leaving import while_awaited
 from functions.service import service
 from shared.config import Settings
 from shared.dicom.uid import parse_uid
-from shared.errors import DicomWebError, NotFound
+from shared.errors import DicomWebError, NotAcceptable, NotFound
 from shared.log import log_fault
 from shared.storage import keys
 from shared.storage.ahead import close
@@ -35,6 +36,8 @@ MAX_DRAIN_SECONDS = 5.0
 """And for so long."""
 
 CLIENT_LEFT = 499
+READING = ("GET", "HEAD")
+_BODILESS = (204, 304)
 NO_HEADERS: Mapping[str, str] = {}
 
 log = logging.getLogger("dicomweb")
@@ -60,8 +63,14 @@ class Call:
 
     @property
     def accept(self) -> tuple[MediaRange, ...]:
-        """What the client would take, best first."""
+        """What the client would take, best first.
+
+        Raises:
+            NotAcceptable: It does not say, and must (API rules section 4.1).
+        """
         header = ", ".join(self.request.headers.getlist("accept")) or None
+        if header is None and self.settings.requires_accept:
+            raise NotAcceptable("The request must have an Accept header.")
         return parse_accept(header, accept_parameter(self.query))
 
     def uid(self, level: str) -> str:
@@ -96,14 +105,14 @@ def register(
         blueprint: Where to register.
         handle: What answers; its name is the name of the function.
         methods: HTTP methods; HEAD comes with GET.
-        path: The template after version and partition.
+        path: The template after version and partition; nothing for what these name themselves.
         makes_partition: Whether a partition that does not exist is no error here.
     """
     name = handle.__name__
     verbs = [*methods, *(["HEAD"] if "GET" in methods else [])]
     for suffix, prefix in (("", ""), ("_in_partition", "partitions/{partition}/")):
         endpoint = _endpoint(name, handle, makes_partition=makes_partition)
-        template = f"{{version}}/{prefix}{path}"
+        template = f"{{version}}/{prefix}{path}".rstrip("/")
         route = blueprint.route(template, methods=verbs, auth_level=func.AuthLevel.ANONYMOUS)
         blueprint.function_name(f"{name}{suffix}")(route(endpoint))
 
@@ -131,7 +140,7 @@ def read_call(req: Request) -> Call:
         BadRequest: The query or the partition is malformed.
     """
     refuse_markup(req.url.query)
-    version = req.path_params["version"].lower()
+    version = req.path_params.get("version", VERSIONS[-1]).lower()
     if version not in VERSIONS:
         raise NotFound(f"Version '{version}' is not served; use one of {', '.join(VERSIONS)}.")
     partition = req.path_params.get("partition")
@@ -157,7 +166,7 @@ async def respond(name: str, req: Request, answer: Callable[[], Awaitable[Answer
     record = _Record(name, req.method, uuid4().hex, time.perf_counter())
     with counted() as calls:
         try:
-            given = await answer()
+            given = await (while_awaited(req, answer) if req.method in READING else answer())
         except DicomWebError as error:
             await _drain(req)
             given = _refusal(error.status, str(error), error.headers)
@@ -187,6 +196,8 @@ async def _response(req: Request, given: Answer, record: _Record, calls: Calls) 
         **given.headers,
         "api-supported-versions": "1.0-prerelease, 1.0, 2.0",
         "x-ms-request-id": record.id,
+        # Whatever a sender put into a file, no browser is to guess that it is a page.
+        "X-Content-Type-Options": "nosniff",
     }
     if service().settings.show_storage_calls:
         headers["x-storage-calls"] = f"{calls.calls}; rows={calls.rows}"
@@ -197,8 +208,26 @@ async def _response(req: Request, given: Answer, record: _Record, calls: Calls) 
             with counting_into(calls):
                 await close(given.body)
         _log(record, given, calls, len(body))
-        return Response(b"" if req.method == "HEAD" else body, given.status, headers)
+        return (
+            _head(given.status, headers, body)
+            if req.method == "HEAD"
+            else Response(body, given.status, headers)
+        )
     return StreamingResponse(_sent(given.body, given, record, calls), given.status, headers)
+
+
+def _head(status: int, headers: dict[str, str], body: bytes) -> Response:
+    """An answer without its body. Its length is told where it is known (RFC 9110 section 8.6)."""
+    if body:
+        headers.setdefault("Content-Length", str(len(body)))
+    if "Content-Length" in headers or status in _BODILESS:
+        return Response(b"", status, headers)
+    return StreamingResponse(_nothing(), status, headers)
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    for piece in tuple[bytes, ...]():
+        yield piece
 
 
 async def _sent(

@@ -9,6 +9,7 @@ from shared.dicom.tags import SearchLevel, parse_tag
 from shared.qido.search import Resource, search
 from shared.web.accept import choose
 from shared.web.answer import Answer
+from shared.web.compress import compressed
 from shared.web.offers import SEARCH_OFFERS
 from shared.web.query import parse_search
 from shared.web.warnings import render_warning
@@ -59,7 +60,8 @@ async def _search(call: Call, level: SearchLevel) -> Answer:
     if not found:
         return Answer(204, headers)
     body = json.dumps(found, ensure_ascii=False, separators=(",", ":")).encode()
-    return Answer(200, {**headers, "Content-Type": choice.media_type}, body, {"results": len(found)})
+    answer = Answer(200, {**headers, "Content-Type": choice.media_type}, body, {"results": len(found)})
+    return compressed(answer, call.request.headers.get("accept-encoding"))
 
 
 register(blueprint, search_studies, ["GET"], "studies")

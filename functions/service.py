@@ -1,16 +1,23 @@
 """The settings of this process, read when the app is loaded, and its storage, opened at the first request."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Final
 
 from shared.config import CONNECTION, Settings, read_settings
+from shared.storage import keys
+from shared.storage.anchors import NO_BULK
 from shared.storage.connection import resolve
 from shared.storage.storage import Storage, Times, open_storage
+from shared.wado.workers import Workers
+from shared.web.links import own_origin
 
 SETTINGS: Final = read_settings(os.environ)
 """A wrong one stops the start."""
+
+VERSION: Final = "v2"
+"""Of the API, where nobody names one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +26,26 @@ class Service:
 
     settings: Settings
     storage: Storage
+    workers: Workers = field(default_factory=Workers)
+    """Where pixels are worked on."""
+
+    host: str = ""
+    """Name under which the platform runs the service; empty where it does not tell."""
+
+    def joined_base(self, partition: str) -> str:
+        """What BulkDataURIs begin with that are written into joined metadata, or `NO_BULK`.
+
+        Clients that come by another address get theirs, at the price of some work for each answer.
+        """
+        if self.settings.omits_bulk:
+            return NO_BULK
+        named = None if partition.lower() == keys.DEFAULT_PARTITION.lower() else partition
+        return own_origin(self.settings.public_url, self.host).links(VERSION, named).root
 
 
 @cache
 def service() -> Service:
     """The one service of this process."""
     connection = resolve(CONNECTION, os.environ)
-    return Service(SETTINGS, open_storage(connection, Times(SETTINGS.retention, SETTINGS.grace)))
+    storage = open_storage(connection, Times(SETTINGS.retention, SETTINGS.grace))
+    return Service(SETTINGS, storage, host=os.environ.get("WEBSITE_HOSTNAME", ""))

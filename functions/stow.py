@@ -26,29 +26,30 @@ blueprint = func.Blueprint()
 
 async def store_studies(call: Call) -> Answer:
     """`POST studies`."""
-    return await _store(call, Rules(None, call.is_v1, _taken(call)))
+    return await _store(call, None, _taken(call))
 
 
 async def store_study(call: Call) -> Answer:
     """`POST studies/{study}`: every instance must belong to the study."""
-    return await _store(call, Rules(call.uid("study"), call.is_v1, _taken(call)))
+    return await _store(call, call.uid("study"), _taken(call))
 
 
 async def upsert_studies(call: Call) -> Answer:
     """`PUT studies`: as POST, and what is stored already is replaced."""
-    return await _store(call, Rules(None, call.is_v1, Taken.REPLACE))
+    return await _store(call, None, Taken.REPLACE)
 
 
 async def upsert_study(call: Call) -> Answer:
     """`PUT studies/{study}`: the same within one study."""
-    return await _store(call, Rules(call.uid("study"), call.is_v1, Taken.REPLACE))
+    return await _store(call, call.uid("study"), Taken.REPLACE)
 
 
 def _taken(call: Call) -> Taken:
     return Taken.ACCEPT_IDENTICAL if call.settings.accept_identical else Taken.REFUSE
 
 
-async def _store(call: Call, rules: Rules) -> Answer:
+async def _store(call: Call, study: str | None, taken: Taken) -> Answer:
+    rules = Rules(study, call.is_v1, taken, call.settings.inline_bulk_bytes)
     choice = choose(STORE_OFFERS, call.accept)[0]
     outcomes = await _take(call, rules)
 

@@ -100,7 +100,8 @@ async def store_uploaded(
         return links.instance(identity.study, identity.series, identity.instance)
 
     identical = again or current.settings.accept_identical
-    rules = Rules(terms.study, terms.is_v1, Taken.ACCEPT_IDENTICAL if identical else Taken.REFUSE)
+    taken = Taken.ACCEPT_IDENTICAL if identical else Taken.REFUSE
+    rules = Rules(terms.study, terms.is_v1, taken, current.settings.inline_bulk_bytes)
     study_url = links.study(terms.study) if terms.study else None
     await partitions.make(current.storage, terms.partition)
     events = _parts_of(terms, body, study_url, current.settings.max_upload_bytes)

@@ -45,13 +45,18 @@ class Place:
     """0 for any free one."""
 
 
+def address_of(listening: socket.socket) -> str:
+    """Host and port as they stand in an URL."""
+    host, port = listening.getsockname()[:2]
+    return f"{f'[{host}]' if ':' in host else host}:{port}"
+
+
 class Server(uvicorn.Server):
     """uvicorn, with the signals left to us, and a word when it answers."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        host, port = (sockets or [])[0].getsockname()[:2]
-        print(f"ready http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)
+        print(f"ready http://{address_of((sockets or [])[0])}", flush=True)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -66,6 +71,8 @@ async def run_host(settings: Settings, place: Place, choice: str) -> None:
     """
     listening = open_socket(place)
     os.chdir(settings.app)
+    # As Azure and Core Tools do; what answers on all addresses is reached by another name, though.
+    os.environ.setdefault("WEBSITE_HOSTNAME", address_of(listening))
     for name in settings.not_honoured:
         LOG.warning("host.json: %s has no effect in this host", name)
     invoker = choose_invoker(choice, settings)

@@ -15,6 +15,9 @@ CONNECTION: Final = "DicomStorage"
 MAX_UPLOAD_LIFETIME: Final = timedelta(days=6)
 """What signs the address of an upload lasts seven days at most."""
 
+MAX_INLINE_BULK_BYTES: Final = 65_536
+"""Larger bulk data are no business of metadata."""
+
 _GIBIBYTE = 1024**3
 
 T = TypeVar("T")
@@ -42,6 +45,15 @@ class Settings:
 
     accept_identical: bool
     """Whether an instance stored again with the same bytes counts as stored, not as refused."""
+
+    requires_accept: bool
+    """Whether a request without an Accept header is answered 406, as Azure does."""
+
+    omits_bulk: bool
+    """Whether metadata leave bulk data out, as Azure does, and do not name them by reference."""
+
+    inline_bulk_bytes: int
+    """Bulk data up to so many bytes are put into the metadata of what is stored."""
 
     retention: timedelta
     """From a deletion until the bytes go."""
@@ -73,6 +85,9 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         max_upload_bytes=read("DICOM_MAX_UPLOAD_BYTES", _positive, str(32 * _GIBIBYTE), "a number above 0"),
         upload_lifetime=read("DICOM_UPLOAD_SECONDS", _lifetime, "3600", "a number of seconds, 1 to 518400"),
         accept_identical=read("DICOM_ACCEPT_IDENTICAL", _flag, "false", "true or false"),
+        requires_accept=read("DICOM_REQUIRE_ACCEPT", _flag, "false", "true or false"),
+        omits_bulk=read("DICOM_BULK_DATA", _omits, "uri", "uri or omit"),
+        inline_bulk_bytes=read("DICOM_INLINE_BULK_BYTES", _inline, "0", "a number of bytes, 0 to 65536"),
         retention=read("DICOM_RETENTION_SECONDS", _seconds, "259200", "a number of seconds, 0 or more"),
         grace=read("DICOM_GRACE_SECONDS", _seconds, "900", "a number of seconds, 0 or more"),
         show_storage_calls=read("DICOM_SHOW_STORAGE_CALLS", _flag, "false", "true or false"),
@@ -107,6 +122,20 @@ def _lifetime(text: str) -> timedelta:
     if not timedelta(seconds=1) <= lifetime <= MAX_UPLOAD_LIFETIME:
         raise ValueError
     return lifetime
+
+
+def _omits(text: str) -> bool:
+    known = {"uri": False, "omit": True}
+    if text.lower() not in known:
+        raise ValueError
+    return known[text.lower()]
+
+
+def _inline(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= MAX_INLINE_BULK_BYTES:
+        raise ValueError
+    return number
 
 
 def _flag(text: str) -> bool:

@@ -5,15 +5,22 @@ Nothing from a dataset goes into a message.
 """
 
 from collections.abc import Mapping
-from typing import ClassVar
+from math import ceil
+from typing import ClassVar, Final
+
+RETRY_SECONDS: Final = 5
+"""When to try again what cannot be answered for now, where nobody knows better."""
 
 
 class DicomWebError(Exception):
     """Something the client can be told, as plain text (API rules section 1.7)."""
 
     status: ClassVar[int] = 500
-    headers: ClassVar[Mapping[str, str]] = {}
-    """What the answer says beside the text."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """What the answer says beside the text."""
+        return {}
 
 
 class BadRequest(DicomWebError):
@@ -65,7 +72,10 @@ class UnsupportedMediaType(DicomWebError):
 class UnsupportedCoding(UnsupportedMediaType):
     """The body is compressed in a way this resource does not undo (RFC 9110 section 15.5.16)."""
 
-    headers: ClassVar[Mapping[str, str]] = {"Accept-Encoding": "gzip, deflate"}
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """What this resource does undo."""
+        return {"Accept-Encoding": "gzip, deflate"}
 
 
 class RangeNotSatisfiable(DicomWebError):
@@ -78,3 +88,18 @@ class Unavailable(DicomWebError):
     """Storage does not answer for now; the same request may succeed later."""
 
     status = 503
+
+    def __init__(self, message: str, retry_after: float = 0) -> None:
+        """Refuse for now.
+
+        Args:
+            message: For the client.
+            retry_after: Seconds that storage asks to wait; 0 when it does not say.
+        """
+        super().__init__(message)
+        self._retry_after = retry_after
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """When to try again (RFC 9110 section 10.2.3)."""
+        return {"Retry-After": str(ceil(self._retry_after) or RETRY_SECONDS)}

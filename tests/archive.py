@@ -1,5 +1,6 @@
 """Talks to one data partition of a running service, and takes its answers apart."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -150,6 +151,13 @@ def _part(piece: bytes) -> Part:
 def values(dataset: Dataset, tag: str) -> list[Any]:
     """The values of an element; empty when the element has none."""
     found: list[Any] = dataset[tag].get("Value", [])
+    return found
+
+
+def relative(dataset: Dataset) -> Dataset:
+    """A dataset with each BulkDataURI cut down to what follows `/bulkdata/`, which no address changes."""
+    text = re.sub(r'("BulkDataURI": ")[^"]*/bulkdata/', r"\1", json.dumps(dataset))
+    found: Dataset = json.loads(text)
     return found
 
 

@@ -26,6 +26,7 @@ from shared.storage.keys import StudyKey
 from shared.storage.mend import mend_index
 from shared.storage.pending import Pending
 from shared.storage.storage import Head, Storage
+from shared.storage.summaries import wake_all
 from shared.storage.tables import RowExists
 
 MAX_BLOBS = 100
@@ -135,7 +136,16 @@ async def _emit_batch(storage: Storage, batch: Sequence[Pending]) -> int:
         head = await feed.read_head(storage)
     storage.memory.head = Head(entries[-1].sequence, entries[-1].time) if entries else head
     await pending.finish(storage, batch)
+    await _wake(storage, batch)
     return len(entries)
+
+
+async def _wake(storage: Storage, batch: Sequence[Pending]) -> None:
+    """Have the metadata of changed series joined anew when these have come to rest."""
+    series: dict[StudyKey, set[str]] = defaultdict(set)
+    for change in batch:
+        series[change.key].update(item.series for item in change.changes)
+    await asyncio.gather(*(wake_all(storage, *study, storage.times.quiet) for study in series.items()))
 
 
 async def _append(storage: Storage, entries: Sequence[Entry]) -> bool:

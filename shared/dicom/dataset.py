@@ -4,13 +4,15 @@ The reader keeps the bytes of one unfinished element and a stack of open sequenc
 an element that is complete becomes DICOM JSON text at once, and bulk values are passed over without being
 held. So memory is bounded by the limits below, whatever the size of the file.
 
-Source: PS3.5 sections 7.1 to 7.5 and annex A; what stays out of the JSON: API rules section 7.2.
+Source: PS3.5 sections 7.1 to 7.5 and annex A; what the JSON has by reference: PS3.18 section F.2.2.
 """
 
 from typing import Final
 
 from shared.dicom import plans
+from shared.dicom.bulk import REFERRED_VRS, BulkSpan, BulkWriter
 from shared.dicom.errors import NotDicom
+from shared.dicom.framing import UNDEFINED
 from shared.dicom.headers import (
     READ_HEADER,
     SHORT_HEADER_BYTES,
@@ -19,24 +21,13 @@ from shared.dicom.headers import (
     Scope,
     read_item_header,
 )
-from shared.dicom.levels import NEVER, BulkSpan, Kind, Level, PixelElement
+from shared.dicom.levels import MAX_DEPTH, NEVER, NO_INLINE, Kind, Level, Limits, PixelElement
 from shared.dicom.metadata import MetadataWriter
 from shared.dicom.pixels import MAX_TABLE_BYTES, Fragments
 from shared.dicom.plans import SEARCHED_VRS, Plan, Role
+from shared.dicom.render import quote
 from shared.dicom.validate import Checks, Findings, Problem
 from shared.dicom.window import Window
-
-MAX_VALUE_BYTES: Final = 1024 * 1024
-"""Longer values are treated as bulk: left out of metadata, but noted so that they can be found."""
-
-MAX_DEPTH: Final = 64
-"""Sequences and items within one another."""
-
-MAX_BULK_SPANS: Final = 4096
-"""Values left out that are noted; further ones are left out only."""
-
-_UNDEFINED: Final = 0xFFFFFFFF
-_PIXEL_TAGS: Final = frozenset({plans.PIXEL_DATA, plans.FLOAT_PIXEL_DATA, plans.DOUBLE_FLOAT_PIXEL_DATA})
 
 
 class DatasetReader(Window):
@@ -46,8 +37,9 @@ class DatasetReader(Window):
         self,
         coding: Coding,
         start: int,
+        transfer_syntax: str,
         *,
-        max_value_bytes: int = MAX_VALUE_BYTES,
+        limits: Limits = NO_INLINE,
         checks: Checks = Checks.NONE,
     ) -> None:
         super().__init__(start)
@@ -56,16 +48,19 @@ class DatasetReader(Window):
         self.values: dict[int, bytes] = {}
         """Raw values of the elements watched for, top level only."""
 
-        self.bulk: list[BulkSpan] = []
+        self.bulk = BulkWriter()
+        """Values that metadata have by reference."""
+
         self.pixels: PixelElement | None = None
         self.unterminated = False
         """Whether the file ended behind a fragment, without the delimiter that should follow the last one."""
 
         self.extended_offsets = b""
-        self._max_value_bytes = max_value_bytes
+        self._syntax_element = f'"00083002":{{"vr":"UI","Value":[{quote(transfer_syntax)}]}}'
+        self._max_value_bytes, self._max_inline_bytes = limits.value_bytes, limits.inline_bytes
         self._checks_all = checks is Checks.ALL
         self._checks_searched = checks is Checks.SEARCHED
-        self._level = Level(Kind.DATASET, coding, Scope(), start)
+        self._level = Level(Kind.DATASET, coding, Scope(), start, due=plans.AVAILABLE_SYNTAX)
         self._levels = [self._level]
 
     def finish(self) -> None:
@@ -83,6 +78,8 @@ class DatasetReader(Window):
             self._close_fragments(level, self._base)
         if self._skip or any(self._pending) or len(self._levels) > 1:
             raise NotDicom(f"The file ends within the dataset, {self._place()}.")
+        if self._level.due != NEVER:
+            self._note_order(self._level, NEVER)
 
     @property
     def past_identity(self) -> bool:
@@ -130,8 +127,8 @@ class DatasetReader(Window):
 
     def _take(self, level: Level, plan: Plan, raw: bytes) -> None:
         """Take one plain value: all of them come through here, whole."""
-        if plan.tag <= level.last_tag:
-            self.metadata.unordered = True
+        if not level.last_tag < plan.tag < level.due and not self._note_order(level, plan.tag):
+            return
         level.last_tag = plan.tag
         if plan.watched:
             level.scope.note(plan.tag, raw)
@@ -171,7 +168,7 @@ class DatasetReader(Window):
 
     def _read_other(self, plan: Plan, start: int, length: int) -> bool:
         """Take an element that is no plain value, or one that is not whole yet."""
-        if length == _UNDEFINED:
+        if length == UNDEFINED:
             return self._open_undefined(plan, start)
         if self._base + start + length > self._level.end:
             raise NotDicom(f"An element is longer than the item it lies in, {self._place()}.")
@@ -190,20 +187,25 @@ class DatasetReader(Window):
         return True
 
     def _read_bulk(self, plan: Plan, start: int, length: int) -> bool:
-        """Note where a value lies and pass over it."""
+        """Name a value by reference and pass over it."""
         level = self._level
         top = len(self._levels) == 1
-        if top and plan.tag == plans.EXTENDED_OFFSET_TABLE and length <= MAX_TABLE_BYTES:
-            if not self._whole(start, length):
-                return False
-            self.extended_offsets = self._buffer[start : start + length]
+        is_table = top and plan.tag == plans.EXTENDED_OFFSET_TABLE and length <= MAX_TABLE_BYTES
+        is_pixels = top and plan.tag in plans.PIXEL_TAGS
+        is_inline = length <= self._max_inline_bytes and not is_pixels
+        if (is_table or is_inline) and not self._whole(start, length):
+            return False
+        raw = self._buffer[start : start + length] if is_table or is_inline else b""
         self._note_order(level, plan.tag)
         if top:
             self.findings.examine_vr(plan)
-        if top and plan.tag in _PIXEL_TAGS:
+        if is_pixels:
             self.pixels = PixelElement(self._base + start, length, None)
-        else:
-            self._note_bulk(f"{level.path}{plan.tag:08X}", plan.vr, self._base + start, length)
+        if is_table:
+            self.extended_offsets = raw
+        path, vr = f"{level.path}{plan.tag:08X}", plan.vr if plan.vr in REFERRED_VRS else "UN"
+        span = BulkSpan(path, vr, self._base + start, length, plan.unit)
+        self._refer(level, span, raw if is_inline else b"")
         return self._pass_over(start, length)
 
     def _drop(self, plan: Plan, start: int, length: int) -> bool:
@@ -226,12 +228,12 @@ class DatasetReader(Window):
         """Open a value whose end a delimiter marks: a sequence, or fragments."""
         level = self._level
         if plan.role is Role.SEQUENCE:
-            return self._open_sequence(plan, start, _UNDEFINED)
+            return self._open_sequence(plan, start, UNDEFINED)
         if plan.role is not Role.BULK:
             raise NotDicom(f"A plain element has no length, {self._place()}.")
         # UN without a length is a sequence whose VR the writer did not know, in implicit VR (PS3.5 6.2.2).
         if plan.vr == "UN":
-            return self._open_sequence(plans.as_sequence(plan), start, _UNDEFINED, Coding.IMPLICIT)
+            return self._open_sequence(plans.as_sequence(plan), start, UNDEFINED, Coding.IMPLICIT)
         self._note_order(level, plan.tag)
         if len(self._levels) == 1:
             self.findings.examine_vr(plan)
@@ -252,7 +254,7 @@ class DatasetReader(Window):
         level.comma = ","
         inner = Level(Kind.SEQUENCE, coding or level.coding, level.scope, self._base + start, plan=plan)
         inner.path = f"{level.path}{plan.tag:08X}"
-        inner.end = NEVER if length == _UNDEFINED else inner.start + length
+        inner.end = NEVER if length == UNDEFINED else inner.start + length
         return self._open(inner, start)
 
     def _read_item(self) -> bool:
@@ -275,9 +277,9 @@ class DatasetReader(Window):
     def _open_item(self, level: Level, length: int) -> bool:
         self.metadata.add(",{" if level.items else ',"Value":[{')
         inner = Level(Kind.DATASET, level.coding, level.scope.inner(), self._base + self._at)
-        inner.path = f"{level.path}.{level.items}."
-        inner.end = NEVER if length == _UNDEFINED else inner.start + length
-        if inner.end > level.end and length != _UNDEFINED:
+        inner.path = f"{level.path}/{level.items}/"
+        inner.end = NEVER if length == UNDEFINED else inner.start + length
+        if inner.end > level.end and length != UNDEFINED:
             raise NotDicom(f"An item is longer than its sequence, {self._place()}.")
         level.items += 1
         return self._open(inner, self._at)
@@ -320,7 +322,7 @@ class DatasetReader(Window):
         if tag == plans.SEQUENCE_END:
             self._at = at + SHORT_HEADER_BYTES
             return self._close_fragments(level, self._base + at)
-        if tag != plans.ITEM or length == _UNDEFINED:
+        if tag != plans.ITEM or length == UNDEFINED:
             raise NotDicom(f"Encapsulated data hold something other than fragments, {self._place()}.")
         if not level.items and length <= MAX_TABLE_BYTES:
             if not self._whole(at, SHORT_HEADER_BYTES + length):
@@ -333,18 +335,19 @@ class DatasetReader(Window):
         return self._pass_over(at + SHORT_HEADER_BYTES, length)
 
     def _close_fragments(self, level: Level, end: int) -> bool:
-        if level.fragment_open and level.fragments:
-            level.fragments.close(self._tail)
-        tag = level.plan.tag if level.plan else 0
-        if len(self._levels) == 2 and tag in _PIXEL_TAGS:
-            self.pixels = PixelElement(level.start, end - level.start, level.fragments)
-        else:
-            self._note_bulk(level.path, level.plan.vr if level.plan else "OB", level.start, end - level.start)
+        fragments, vr = level.fragments or Fragments(), level.plan.vr if level.plan else "OB"
+        if level.fragment_open:
+            fragments.close(self._tail)
+        if len(self._levels) == 2 and level.plan and level.plan.tag in plans.PIXEL_TAGS:
+            self.pixels = PixelElement(level.start, end - level.start, fragments)
+        span = BulkSpan(level.path, vr, level.start, end - level.start, content=sum(fragments.lengths))
+        self._refer(self._levels[-2], span)
         return self._close()
 
     def _open(self, inner: Level, start: int) -> bool:
-        if len(self._levels) >= MAX_DEPTH:
-            raise NotDicom(f"Sequences are nested more than {MAX_DEPTH // 2} deep, {self._place()}.")
+        # A sequence and an item of it are two levels.
+        if len(self._levels) >= 2 * MAX_DEPTH:
+            raise NotDicom(f"Sequences are nested more than {MAX_DEPTH} deep, {self._place()}.")
         self._levels.append(inner)
         self._level = inner
         self._at = start
@@ -355,14 +358,25 @@ class DatasetReader(Window):
         self._level = self._levels[-1]
         return True
 
-    def _note_order(self, level: Level, tag: int) -> None:
+    def _note_order(self, level: Level, tag: int) -> bool:
+        """Note where an element stands; False where it is Available Transfer Syntax UID, which we tell."""
         if tag <= level.last_tag:
             self.metadata.unordered = True
         level.last_tag = tag
+        if tag < level.due:
+            return True
+        # Viewers need it, and group 0002 is no part of metadata.
+        level.due = NEVER
+        self.metadata.add(level.comma + self._syntax_element)
+        level.comma = ","
+        return tag != plans.AVAILABLE_SYNTAX
 
-    def _note_bulk(self, path: str, vr: str, start: int, length: int) -> None:
-        if length and len(self.bulk) < MAX_BULK_SPANS:
-            self.bulk.append(BulkSpan(path, vr, start, length))
+    def _refer(self, level: Level, span: BulkSpan, inline: bytes = b"") -> None:
+        """Have metadata name a value by reference, or hold it."""
+        self.metadata.add(level.comma + span.element(inline))
+        level.comma = ","
+        if not inline:
+            self.bulk.note(span)
 
     def _place(self) -> str:
         """Where the reader is, for a message: a tag, never a value."""

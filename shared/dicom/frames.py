@@ -16,6 +16,9 @@ from itertools import accumulate, islice
 from shared.errors import NotFound
 
 ITEM_HEADER_BYTES = 8
+DEFLATED_STEP_BYTES = 16 * 1024
+"""Given to be inflated at once: what is left of it is copied at each step."""
+
 _MAX_ENCODED_BYTES = 64 * 1024 * 1024
 _FORMAT = 1
 _HEADER = struct.Struct("<BqqqqII")
@@ -214,9 +217,15 @@ class SpanInflater:
     def feed(self, deflated: bytes) -> Iterator[bytes]:
         """The span's bytes within the next piece, a bounded number at a time.
 
+        Each step inflates no more than that; it gives nothing while what stands before the span goes by.
+
         Raises:
             ValueError: The bytes are not deflated.
         """
+        for at in range(0, len(deflated), DEFLATED_STEP_BYTES):
+            yield from self._steps(deflated[at : at + DEFLATED_STEP_BYTES])
+
+    def _steps(self, deflated: bytes) -> Iterator[bytes]:
         while not self.done:
             try:
                 plain = self._inflate.decompress(deflated, self._max)
@@ -225,8 +234,7 @@ class SpanInflater:
             wanted = plain[self._skip : self._skip + self._left]
             self._skip -= min(self._skip, len(plain))
             self._left -= len(wanted)
-            if wanted:
-                yield wanted
+            yield wanted
             deflated = self._inflate.unconsumed_tail
             if not plain and not deflated:
                 return

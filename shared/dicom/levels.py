@@ -11,20 +11,25 @@ from shared.dicom.plans import Plan
 NEVER: Final = 1 << 62
 """The end of what has no length: a delimiter ends it, or the end of the file."""
 
+MAX_DEPTH: Final = 32
+"""Sequences within one another."""
+
+MAX_VALUE_BYTES: Final = 1024 * 1024
+"""Longer values are treated as bulk: metadata have them by reference."""
+
 
 @dataclass(frozen=True, slots=True)
-class BulkSpan:
-    """A value that metadata leave out, and where it lies."""
+class Limits:
+    """Which values metadata hold, and which they have by reference."""
 
-    path: str
-    """Tags and item indexes from the top down, such as `00420011` or `54000100.0.54001010`."""
+    inline_bytes: int = 0
+    """Bulk values up to here are in metadata, but for pixel data."""
 
-    vr: str
-    start: int
-    """First byte, counted as in `FrameSpan`."""
+    value_bytes: int = MAX_VALUE_BYTES
+    """Other values up to here are."""
 
-    length: int
-    """Bytes of the value; of an encapsulated one, of all its items with their headers."""
+
+NO_INLINE: Final = Limits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +63,15 @@ class Level:
     """Where it ends; `NEVER` when a delimiter says so, or the end of the file."""
 
     path: str = ""
-    """Of an item, with a point behind it; of a sequence or fragments, without."""
+    """As in `BulkSpan`; of an item, with a slash behind it."""
 
     plan: Plan | None = None
     """Of a sequence or fragments."""
 
     last_tag: int = -1
+    due: int = NEVER
+    """The element before which the one is due that the file does not have."""
+
     comma: str = ""
     items: int = 0
     fragments: Fragments | None = None

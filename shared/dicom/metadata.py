@@ -127,8 +127,16 @@ def _sorted(compressed: bytes | bytearray) -> bytes:
     text = zlib.decompressobj().decompress(compressed, MAX_SORTED_BYTES + 1)
     if len(text) > MAX_SORTED_BYTES:
         return bytes(compressed)
-    plain = json.dumps(json.loads(text), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    plain = json.dumps(_in_order(json.loads(text)), ensure_ascii=False, separators=(",", ":"))
     return zlib.compress(plain.encode("utf-8", "replace"), COMPRESSION_LEVEL)
+
+
+def _in_order(dataset: dict[str, JsonElement]) -> dict[str, JsonElement]:
+    """The elements of a dataset, and of the items in it, by their tags; the VR stays first in each."""
+    for element in dataset.values():
+        if element["vr"] == "SQ" and "Value" in element:
+            element["Value"] = [_in_order(item) for item in element["Value"]]  # type: ignore[arg-type,misc]
+    return dict(sorted(dataset.items()))
 
 
 def inflate(compressed: bytes) -> Iterator[bytes]:

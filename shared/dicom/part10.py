@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from shared.dicom import plans
-from shared.dicom.dataset import MAX_VALUE_BYTES, DatasetReader
+from shared.dicom.bulk import BulkIndex, BulkSpan
+from shared.dicom.dataset import DatasetReader
 from shared.dicom.errors import NotDicom
-from shared.dicom.frames import FrameIndex
-from shared.dicom.levels import BulkSpan
+from shared.dicom.frames import DEFLATED_STEP_BYTES, FrameIndex
+from shared.dicom.levels import NO_INLINE, Limits
 from shared.dicom.meta import PREAMBLE, Front, has_preamble, read_front
 from shared.dicom.metadata import JsonElement
 from shared.dicom.pixels import Geometry, encapsulated_index, native_index, read_geometry
@@ -24,6 +25,7 @@ from shared.dicom.window import Chunk
 
 __all__ = [
     "PREAMBLE",
+    "BulkIndex",
     "BulkSpan",
     "FrameIndex",
     "Identity",
@@ -41,9 +43,6 @@ FRONT_STEP_BYTES: Final = 1024
 
 INFLATE_STEP_BYTES: Final = 256 * 1024
 """Inflated at once."""
-
-DEFLATED_STEP_BYTES: Final = 16 * 1024
-"""Given to be inflated at once: what is left of it is copied at each step."""
 
 # Pixels of one colour shrink a thousandfold and are passed over at hardly any cost, so only elements count
 # here. Those of real files shrink ten- to thirtyfold, and the first 8 MiB, more than most have, are free.
@@ -77,10 +76,11 @@ class Part10File:
     should have one value and was found to have several, the first is here."""
 
     metadata: bytes
-    """DICOM JSON object of the dataset as API rules section 7.2 wants it, in UTF-8, compressed with zlib."""
+    """DICOM JSON object of the dataset, in UTF-8, compressed with zlib. Bulk values are in it by reference: a
+    BulkDataURI is a path relative to the instance, for `bulk_links` to make absolute."""
 
-    bulk: tuple[BulkSpan, ...]
-    """Values left out of `metadata`, but for the pixel data; at most `dataset.MAX_BULK_SPANS`."""
+    bulk: bytes
+    """Where the values lie that `metadata` have by reference, for `BulkIndex`; nothing if there are none."""
 
     frames: FrameIndex | None
     """None when there are no pixel data, or not one whole frame of them."""
@@ -102,7 +102,7 @@ class Part10Reader:
         self,
         *,
         checks: Checks = Checks.NONE,
-        max_value_bytes: int = MAX_VALUE_BYTES,
+        limits: Limits = NO_INLINE,
         max_inflated_bytes: int = MAX_INFLATED_BYTES,
     ) -> None:
         self.starts_with_preamble: bool | None = None
@@ -110,7 +110,7 @@ class Part10Reader:
         position reported counts it already. None until enough bytes have come to tell."""
 
         self._checks = checks
-        self._max_value_bytes = max_value_bytes
+        self._limits = limits
         self._max_inflated_bytes = max_inflated_bytes
         self._received = 0
         self._head = bytearray()
@@ -188,7 +188,11 @@ class Part10Reader:
         self._front = front
         start = 0 if front.deflated else self._added + front.size
         self._dataset = DatasetReader(
-            front.coding, start, max_value_bytes=self._max_value_bytes, checks=self._checks
+            front.coding,
+            start,
+            front.transfer_syntax,
+            limits=self._limits,
+            checks=self._checks,
         )
         self._inflater = _Inflater(self._max_inflated_bytes) if front.deflated else None
         self._head.clear()
@@ -207,12 +211,13 @@ class Part10Reader:
 
     def _file(self, front: Front, dataset: DatasetReader, identity: Identity) -> Part10File:
         geometry = read_geometry(dataset.values, little=front.coding.little)
+        inflated_from = self._added + front.size if front.deflated else None
         return Part10File(
             transfer_syntax=front.transfer_syntax,
             identity=identity,
             attributes=_attributes(dataset),
             metadata=dataset.metadata.finish(),
-            bulk=tuple(dataset.bulk),
+            bulk=dataset.bulk.finish(inflated_from, dataset.values.get(plans.MIME_TYPE_OF_DOCUMENT, b"")),
             frames=self._frames(front, dataset, geometry),
             number_of_frames=(geometry.number_of_frames or 1) if dataset.pixels else 0,
             length=self._added + self._received,

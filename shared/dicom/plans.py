@@ -19,10 +19,12 @@ from shared.dicom.validate_rules import ANY_NUMBER, Multiplicity
 PIXEL_DATA: Final = 0x7FE00010
 FLOAT_PIXEL_DATA: Final = 0x7FE00008
 DOUBLE_FLOAT_PIXEL_DATA: Final = 0x7FE00009
+PIXEL_TAGS: Final = frozenset({PIXEL_DATA, FLOAT_PIXEL_DATA, DOUBLE_FLOAT_PIXEL_DATA})
 EXTENDED_OFFSET_TABLE: Final = 0x7FE00001
 ITEM: Final = 0xFFFEE000
 ITEM_END: Final = 0xFFFEE00D
 SEQUENCE_END: Final = 0xFFFEE0DD
+TRAILING_PADDING: Final = 0xFFFCFFFC
 SPECIFIC_CHARACTER_SET: Final = 0x00080005
 PIXEL_REPRESENTATION: Final = 0x00280103
 SOP_CLASS: Final = 0x00080016
@@ -36,6 +38,8 @@ COLUMNS: Final = 0x00280011
 SAMPLES_PER_PIXEL: Final = 0x00280002
 PHOTOMETRIC_INTERPRETATION: Final = 0x00280004
 NUMBER_OF_FRAMES: Final = 0x00280008
+MIME_TYPE_OF_DOCUMENT: Final = 0x00420012
+AVAILABLE_SYNTAX: Final = 0x00083002
 BITS_ALLOCATED: Final = 0x00280100
 
 WATCHED_TAGS: Final = frozenset(
@@ -52,6 +56,7 @@ WATCHED_TAGS: Final = frozenset(
         PHOTOMETRIC_INTERPRETATION,
         NUMBER_OF_FRAMES,
         BITS_ALLOCATED,
+        MIME_TYPE_OF_DOCUMENT,
     }
 )
 """Elements whose values the reader itself needs; private creators in implicit VR are among them too."""
@@ -72,7 +77,7 @@ SEARCHED_VRS: Final = {
 """The VR of each attribute that can be searched or identifies an instance. All of them have one value."""
 
 BULK_VRS: Final = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
-"""Left out of metadata at every level (API rules section 7.2)."""
+"""Not in metadata, but by reference (PS3.18 section F.2.2)."""
 
 
 class Role(IntEnum):
@@ -124,6 +129,9 @@ class Plan:
     is_fine: IsFine
     """Whether a value breaks no rule at first sight; if not, it is to be looked at (`validate`)."""
 
+    unit: int
+    """Bytes of each number in a value that has its high byte first; 1 where nothing has to be turned."""
+
 
 def _renders(endian: Endian) -> dict[str, Render]:
     texts = dict.fromkeys(("SH", "LO", "UC"), render.render_text)
@@ -145,6 +153,11 @@ def _renders(endian: Endian) -> dict[str, Render]:
 
 
 _RENDERS: Final[dict[Endian, dict[str, Render]]] = {"<": _renders("<"), ">": _renders(">")}
+_UNITS: Final = {
+    **dict.fromkeys(("OW", "SS", "US", "AT"), 2),
+    **dict.fromkeys(("OF", "OL", "FL", "SL", "UL"), 4),
+    **dict.fromkeys(("OD", "OV", "FD", "SV", "UV"), 8),
+}
 _WIDE_VRS: Final = BULK_VRS | {"SQ", "SV", "UC", "UR", "UT", "UV"}
 _KNOWN_VRS: Final = BULK_VRS | {"SQ"} | set(_RENDERS["<"])
 
@@ -247,6 +260,7 @@ def _plan(tag: int, vr: str, layout: Layout, endian: Endian) -> Plan:
         indexed=tag in INDEXED_TAGS,
         multiplicity=multiplicity,
         is_fine=_is_fine(tag, vr, multiplicity) if role is Role.VALUE else always_fine,
+        unit=_UNITS.get(vr, 1) if endian == ">" else 1,
     )
 
 
@@ -271,8 +285,8 @@ _DELIMITERS: Final = {ITEM: Role.MISPLACED, ITEM_END: Role.ITEM_END, SEQUENCE_EN
 def _role(tag: int, vr: str) -> Role:
     if tag in _DELIMITERS:
         return _DELIMITERS[tag]
-    # Group lengths say nothing about the data and are often wrong.
-    if not tag & 0xFFFF and tag != 0x00020000:
+    # Group lengths say nothing about the data and are often wrong; padding says nothing at all.
+    if tag == TRAILING_PADDING or (not tag & 0xFFFF and tag != 0x00020000):
         return Role.DROPPED
     if tag >> 16 == 2:
         return Role.MISPLACED

@@ -4,7 +4,7 @@ The reader hands over only what is not certainly fine (`validate_quick`); here i
 remembered: a file with a hundred thousand wrong elements must not fill the memory or the answer, so what is
 kept is bounded in number and in length. What to make of a finding is decided where an instance is stored.
 
-Not checked are values longer than `dataset.MAX_VALUE_BYTES`, which nobody holds and metadata never have.
+Not checked are values longer than `levels.MAX_VALUE_BYTES`, which nobody holds and metadata never have.
 """
 
 from dataclasses import dataclass

@@ -17,9 +17,12 @@ MODALITIES = "00080061"
 STUDY_SERIES_COUNT = "00201206"
 STUDY_INSTANCE_COUNT = "00201208"
 SERIES_INSTANCE_COUNT = "00201209"
+AVAILABLE_SYNTAX = "00083002"
+"""The transfer syntax an instance is stored in, which its row holds."""
 
 COMPUTED = frozenset(
     {RETRIEVE_URL, MODALITIES, STUDY_SERIES_COUNT, STUDY_INSTANCE_COUNT, SERIES_INSTANCE_COUNT}
+    | {AVAILABLE_SYNTAX}
 )
 """Answered although no file holds them; only when asked for."""
 

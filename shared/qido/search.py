@@ -2,10 +2,11 @@
 
 import asyncio
 import json
-import zlib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
+from shared.dicom.bulk_links import drop_bulk
+from shared.dicom.metadata import inflate
 from shared.dicom.tags import SearchLevel
 from shared.qido import result
 from shared.qido.hits import Finder, Hit, fits, newest_instances
@@ -176,7 +177,8 @@ async def _from_metadata(storage: Storage, key: StudyKey, hit: Hit) -> Values:
     compressed = row.metadata
     if row.metadata_blob:
         compressed = await storage.blobs.read_all(keys.METADATA, row.metadata_blob)
-    values: Values = json.loads(zlib.decompress(compressed))
+    # Their BulkDataURIs are relative, and searches have no bulk data.
+    values: Values = json.loads(b"".join(drop_bulk(inflate(compressed))))
     return values
 
 

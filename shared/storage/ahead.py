@@ -4,56 +4,160 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
-from typing import Self
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Final, Self
 
-MAX_PIECES_WAITING = 8
-"""Pieces of one source that wait to be taken; with the depth they bound the memory."""
+MAX_WAITING_BYTES: Final = 4 * 1024 * 1024
+"""What was read ahead for one answer and waits. No source that is not next is read on from here."""
+
+MAX_NEXT_BYTES: Final = 1024 * 1024
+"""The same of the source that is next."""
+
+JOINED_BYTES: Final = 256 * 1024
+"""Pieces that wait are joined up to this size: passing one on costs more than copying it."""
+
+KEPT_BYTES: Final = 8 * 1024 * 1024
+"""The C library keeps twice as much freed memory at hand, about what one answer takes and gives back."""
 
 Source = Callable[[], AsyncIterator[bytes]]
-
-_Piece = bytes | BaseException | None
 
 
 async def read_ahead(sources: Iterable[Source], *, depth: int = 2) -> AsyncIterator[bytes]:
     """Give the bytes of every source in turn, while up to `depth` sources are being read.
 
+    Sources read to their end do not count, so that of small ones many are read ahead; what they gave
+    waits within `MAX_WAITING_BYTES`.
+
     An error of a source is raised when its turn comes. Whoever stops early closes the generator,
     and everything under way ends at once.
     """
-    waiting = iter(sources)
-    running: deque[tuple[asyncio.Queue[_Piece], asyncio.Task[None]]] = deque()
-
-    def start_next() -> None:
-        source = next(waiting, None)
-        if source is not None:
-            queue: asyncio.Queue[_Piece] = asyncio.Queue(MAX_PIECES_WAITING)
-            running.append((queue, asyncio.create_task(_pump(source, queue))))
-
+    keep_freed_memory()
+    ahead = _Ahead(sources, depth)
     try:
-        for _ in range(depth):
-            start_next()
-        while running:
-            queue, _ = running[0]
-            while (piece := await queue.get()) is not None:
-                if isinstance(piece, BaseException):
-                    raise piece
-                yield piece
-            running.popleft()
-            start_next()
+        while piece := await ahead.take():
+            yield piece
     finally:
-        for _, task in running:
+        await ahead.end()
+
+
+@dataclass(slots=True, eq=False)
+class _Reading:
+    """One source, and what waits of it."""
+
+    task: asyncio.Task[None] | None = None
+    pieces: deque[bytes] = field(default_factory=deque)
+    size: int = 0
+    error: Exception | None = None
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    """Something of it waits, or it has ended."""
+
+    def is_over(self) -> bool:
+        """Whether no more will come of it."""
+        return self.task is None
+
+
+class _Ahead:
+    """Sources that are being read, or were and are not passed on yet, the next one first."""
+
+    def __init__(self, sources: Iterable[Source], depth: int) -> None:
+        self._sources = iter(sources)
+        self._depth = depth
+        self._readings: deque[_Reading] = deque()
+        self._active = 0
+        self._waiting = 0
+        self._taken = asyncio.Event()
+
+    async def take(self) -> bytes:
+        """What waits of the source that is next; nothing when all have ended."""
+        self._start()
+        while self._readings:
+            head = self._readings[0]
+            if head.pieces:
+                return self._take(head)
+            if head.is_over():
+                if head.error is not None:
+                    raise head.error
+                self._readings.popleft()
+                self._taken.set()
+                self._start()
+            else:
+                head.changed.clear()
+                await head.changed.wait()
+        return b""
+
+    async def end(self) -> None:
+        """Stop reading whatever is being read."""
+        self._sources = iter(())
+        tasks = [reading.task for reading in self._readings if reading.task is not None]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*(task for _, task in running), return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _start(self) -> None:
+        while self._active < self._depth and (self._waiting < MAX_WAITING_BYTES or not self._readings):
+            try:
+                source = next(self._sources, None)
+            except Exception as error:  # handed to the reader, which raises it in its turn
+                self._readings.append(_Reading(error=error))
+                self._sources = iter(())
+                return
+            if source is None:
+                return
+            reading = _Reading()
+            self._readings.append(reading)
+            self._active += 1
+            reading.task = asyncio.create_task(self._read(source, reading))
+
+    async def _read(self, source: Source, reading: _Reading) -> None:
+        try:
+            async with ended(source()) as pieces:
+                async for piece in pieces:
+                    self._put(reading, piece)
+                    while self._is_enough(reading):
+                        self._taken.clear()
+                        await self._taken.wait()
+        except Exception as error:  # handed to the reader, which raises it
+            reading.error = error
+        reading.task = None
+        reading.changed.set()
+        self._active -= 1
+        if reading.error is None:
+            self._start()
+
+    def _put(self, reading: _Reading, piece: bytes) -> None:
+        if piece:
+            reading.pieces.append(piece)
+            reading.size += len(piece)
+            self._waiting += len(piece)
+            reading.changed.set()
+
+    def _is_enough(self, reading: _Reading) -> bool:
+        if reading is self._readings[0]:
+            return reading.size >= MAX_NEXT_BYTES
+        return self._waiting >= MAX_WAITING_BYTES
+
+    def _take(self, reading: _Reading) -> bytes:
+        joined = [reading.pieces.popleft()]
+        size = len(joined[0])
+        while reading.pieces and size + len(reading.pieces[0]) <= JOINED_BYTES:
+            joined.append(reading.pieces.popleft())
+            size += len(joined[-1])
+        self._waiting -= size
+        reading.size -= size
+        self._taken.set()
+        return b"".join(joined)
 
 
-async def _pump(source: Source, queue: asyncio.Queue[_Piece]) -> None:
-    try:
-        async with ended(source()) as pieces:
-            async for piece in pieces:
-                await queue.put(piece)
-        await queue.put(None)
-    except Exception as error:  # handed to the reader, which raises it
-        await queue.put(error)
+@cache
+def keep_freed_memory() -> None:
+    """Have freed memory kept for the next buffers, where the C library is glibc; elsewhere this does nothing.
+
+    Buffers come and go by the megabyte. Given back to the system, each of their pages has to be had from it
+    anew, which took a tenth of the time of a study. glibc sets its limits by the largest block freed so far
+    (mallopt(3), M_MMAP_THRESHOLD); this one is never touched, so that it costs nothing.
+    """
+    bytes(KEPT_BYTES)
 
 
 class Primed:

@@ -72,6 +72,17 @@ async def read_instance(
     return parse_instance(row, key.study) if row else None
 
 
+async def read_metadata(storage: Storage, row: InstanceRow) -> bytes:
+    """The compressed metadata of an instance, from its row, which must have been read with them, or its blob.
+
+    Raises:
+        BlobMissing: The instance was replaced or removed meanwhile.
+    """
+    if row.metadata_blob:
+        return await storage.blobs.read_all(keys.METADATA, row.metadata_blob)
+    return row.metadata
+
+
 async def read_instances(
     storage: Storage,
     scope: Scope,
@@ -93,3 +104,12 @@ async def read_instances(
     async for found in storage.tables.query(keys.ARCHIVE, filter_text, select=select, page=page, limit=limit):
         if found:
             yield [parse_instance(row, scope.key.study) for row in found]
+
+
+async def read_between(
+    storage: Storage, key: StudyKey, ends: tuple[str, str], select: Sequence[str], *, page: int
+) -> AsyncIterator[list[InstanceRow]]:
+    """As `read_instances`, from one row key up to, and without, another."""
+    pages = storage.tables.query(keys.ARCHIVE, between(key.archive, *ends), select=select, page=page)
+    async for found in pages:
+        yield [parse_instance(row, key.study) for row in found]

@@ -9,7 +9,7 @@ Table `archive` has one partition per study. Its row keys begin with the kind of
     series|{series}                what a series says of itself
     instance|{series}|{instance}   one instance and where its bytes lie
     anchor|{series}|{revision}     exists while that series (or, with an empty UID, the study)
-                                   is as of that revision; see `commit.py`
+                                   is as of that revision; see `planning.py` and `anchors.py`
     pending|{version}              a committed change that the feed does not know yet
     purge|{version}                deleted bytes that wait for their retention to end
 
@@ -36,6 +36,8 @@ FEED = "feed"
 PARTITIONS = "partitions"
 
 PURGE_QUEUE = "purge"
+REFRESH_QUEUE = "refresh"
+"""Series whose joined metadata may be out of date."""
 
 UPLOADS = "uploads"
 """Container of what clients upload past the service, and table of these uploads."""
@@ -126,9 +128,14 @@ def pack_blob(study: StudyKey, version: int) -> str:
 def detail_blob(study: StudyKey, series: str, instance: str, version: int, kind: str) -> str:
     """The blob, in container `metadata`, of what is too large for an instance's row.
 
-    `kind` is `metadata` or `frames`.
+    `kind` is `metadata`, `frames` or `bulk`.
     """
     return f"{study.folder}{series}/{instance}/{hex_version(version)}.{kind}"
+
+
+def joined_blob(study: StudyKey, series: str, version: int) -> str:
+    """The blob, in container `metadata`, of the joined metadata of a series."""
+    return f"{study.folder}{series}/{hex_version(version)}.joined"
 
 
 def change_blob(study: StudyKey, version: int) -> str:
@@ -180,6 +187,14 @@ def rows_of(kind: str) -> tuple[str, str]:
 def anchor_row(series: str, revision: int) -> str:
     """Row key that exists while a series, or with `""` the study, is as of that revision."""
     return f"anchor|{series}|{hex_version(revision)}"
+
+
+def anchor_rows(series: str | None) -> tuple[str, str]:
+    """First and end (exclusive) row key of the anchor of a series, or of those of all series."""
+    # UIDs begin with a digit, which sorts before the bar in the key of the study's own anchor.
+    return (
+        (f"anchor|{series}|", f"anchor|{series}|{AFTER}") if series is not None else ("anchor|", "anchor||")
+    )
 
 
 def pending_row(version: int) -> str:

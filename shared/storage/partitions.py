@@ -47,6 +47,12 @@ async def require(storage: Storage, name: str) -> None:
         raise BadRequest("Specified PartitionName does not exist.")
 
 
+async def name_of(storage: Storage, folded: str) -> str:
+    """The name of a partition as it was given when it was made."""
+    await _is_known(storage, folded)
+    return storage.memory.partitions.get(folded) or folded
+
+
 async def _is_known(storage: Storage, name: str) -> bool:
     folded = name.lower()
     if folded == keys.DEFAULT_PARTITION.lower() or storage.memory.partitions.get(folded):

@@ -6,13 +6,15 @@ belong to is changed or removed at the same moment. So each of these rows has an
 whose key names the revision of the row it belongs to. A store that leaves a study as it is merges
 nothing into its anchor: that succeeds for any number of stores at once, fails when the anchor is
 gone because somebody changed or removed the study, and changes the anchor's ETag, by which a
-removal that looked earlier notices the store.
+removal that looked earlier notices the store. Into the anchor of a series goes the version of the
+change, by which readers notice it (`anchors.py`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from shared.storage import keys, terms
+from shared.storage.anchors import render_change
 from shared.storage.keys import StudyKey
 from shared.storage.rows import (
     Change,
@@ -104,9 +106,9 @@ def plan_commit(
     series = {uid: _level_after(known.series[uid], _series_values(uid, instances), version)
               for uid in dict.fromkeys(new.series for new in instances)}  # fmt: skip
     study = _level_after(known.study, _study_values(known.study, instances), version)
-    levels = [*_level_operations("", study, keys.STUDY_ROW)]
+    levels = [*_level_operations(study, keys.STUDY_ROW, "", {})]
     for uid, change in series.items():
-        levels += _level_operations(uid, change, keys.series_row(uid))
+        levels += _level_operations(change, keys.series_row(uid), uid, render_change(version))
     writes = [_write(new, (replaced or {}).get(new.version)) for new in instances]
     changes = [change_of(new) for new in instances]
     row = render_pending("update" if replaced else "create", changes, touched(key, study, series))
@@ -123,14 +125,12 @@ def _write(new: NewInstance, old: InstanceRow | None) -> Operation:
 
 def change_of(new: NewInstance) -> Change:
     """What the feed is told of an instance."""
-    details = tuple(name for name in (new.metadata_blob, new.frames_blob) if name)
-    return Change(new.series, new.instance, new.version, new.location, details)
+    return Change(new.series, new.instance, new.version, new.location, new.details)
 
 
 def change_from(row: InstanceRow) -> Change:
     """What the feed, or the purge, is told of an instance that goes."""
-    details = tuple(name for name in (row.metadata_blob, row.frames_blob) if name)
-    return Change(row.series, row.instance, row.version, row.location, details)
+    return Change(row.series, row.instance, row.version, row.location, row.details)
 
 
 def render_pending(
@@ -197,14 +197,17 @@ def _level_after(before: LevelRow | None, values: Values, version: int) -> Level
     return LevelChange(before, replace(before, revision=version, values=after))
 
 
-def _level_operations(series: str, change: LevelChange, row: str) -> list[Operation]:
+def _level_operations(
+    change: LevelChange, row: str, series: str, said: Mapping[str, Value]
+) -> list[Operation]:
+    """Operations on a row and its anchor, which is to say so much."""
     before, after = change.before, change.after
     if before is not None and before == after:
-        return [merge(keys.anchor_row(series, before.revision), {})]
+        return [merge(keys.anchor_row(series, before.revision), said)]
     if after is None:
         return []
     content = render_level(after.values, revision=after.revision, created=after.created)
-    anchor = insert(keys.anchor_row(series, after.revision), {})
+    anchor = insert(keys.anchor_row(series, after.revision), said)
     if before is None:
         return [insert(row, content), anchor]
     gone = delete(keys.anchor_row(series, before.revision))

@@ -7,11 +7,12 @@ or another removal in between makes the transaction fail, and it is planned agai
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from shared.errors import Unavailable
 from shared.storage import keys, planning
+from shared.storage.anchors import render_change
 from shared.storage.archive import read_known, read_series
 from shared.storage.commit import announce_change, settle
 from shared.storage.index import agree, wanted_rows
@@ -19,7 +20,17 @@ from shared.storage.keys import Scope, StudyKey
 from shared.storage.planning import Known, LevelChange
 from shared.storage.rows import DETAILS, LOCATION, InstanceRow, LevelRow, parse_instance, render_level
 from shared.storage.storage import Storage
-from shared.storage.tables import Operation, RowChanged, RowExists, RowMissing, between, delete, insert, merge
+from shared.storage.tables import (
+    Operation,
+    RowChanged,
+    RowExists,
+    RowMissing,
+    Value,
+    between,
+    delete,
+    insert,
+    merge,
+)
 from shared.storage.tables import replace as replace_row
 from shared.storage.terms import IndexKey
 from shared.storage.uids import agree_on_uids
@@ -141,7 +152,7 @@ async def _remove_seen(storage: Storage, key: StudyKey, seen: _Seen) -> bool:
     study, series = _changes(seen, version)
     by_uid = {seen.instances[0].series: series}
     index_keys = planning.touched(key, study, by_uid)
-    operations = _operations(seen, study, series)
+    operations = _operations(seen, study, series, version)
     changes = [planning.change_from(row) for row in seen.instances]
     pending = insert(keys.pending_row(version), planning.render_pending("delete", changes, index_keys))
     try:
@@ -182,30 +193,36 @@ def _changes(seen: _Seen, version: int) -> tuple[LevelChange, LevelChange]:
     return LevelChange(seen.study, replace(seen.study, revision=version, values=values)), series
 
 
-def _operations(seen: _Seen, study: LevelChange, series: LevelChange) -> list[Operation]:
+def _operations(seen: _Seen, study: LevelChange, series: LevelChange, version: int) -> list[Operation]:
     uid = seen.instances[0].series
     rows = [delete(keys.instance_row(uid, row.instance), etag=row.etag) for row in seen.instances]
     # While the series stays, the study is not concerned, and stores of other series need not notice.
-    of_study = _level(keys.STUDY_ROW, "", study, seen.study_anchor) if seen.series_ends else []
-    return [
-        *of_study,
-        *_level(keys.series_row(uid), uid, series, seen.series_anchor),
-        *rows,
-    ]
+    of_study = _level(study, keys.STUDY_ROW, _Anchored("", seen.study_anchor, {})) if seen.series_ends else []
+    anchored = _Anchored(uid, seen.series_anchor, render_change(version))
+    return [*of_study, *_level(series, keys.series_row(uid), anchored), *rows]
 
 
-def _level(row: str, series: str, change: LevelChange, anchor_etag: str) -> list[Operation]:
+@dataclass(frozen=True, slots=True)
+class _Anchored:
+    """The anchor of a study (no UID) or series as it was seen, and what it is to say."""
+
+    series: str
+    etag: str
+    says: Mapping[str, Value]
+
+
+def _level(change: LevelChange, row: str, seen: _Anchored) -> list[Operation]:
     before, after = change.before, change.after
     if before is None:
         return []
-    anchor = keys.anchor_row(series, before.revision)
+    anchor = keys.anchor_row(seen.series, before.revision)
     if after is None:
-        return [delete(row, etag=before.etag), delete(anchor, etag=anchor_etag)]
+        return [delete(row, etag=before.etag), delete(anchor, etag=seen.etag)]
     if after == before:
-        return [merge(anchor, {}, etag=anchor_etag)]
+        return [merge(anchor, seen.says, etag=seen.etag)]
     content = render_level(after.values, revision=after.revision, created=after.created)
     return [
         replace_row(row, content, etag=before.etag),
-        delete(anchor, etag=anchor_etag),
-        insert(keys.anchor_row(series, after.revision), {}),
+        delete(anchor, etag=seen.etag),
+        insert(keys.anchor_row(seen.series, after.revision), seen.says),
     ]

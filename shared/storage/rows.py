@@ -17,6 +17,7 @@ Values = Mapping[str, Mapping[str, object]]
 MAX_PROPERTY_BYTES = 65_536
 MAX_CHUNKS = 6
 MAX_INLINE_BYTES = MAX_CHUNKS * MAX_PROPERTY_BYTES
+MAX_BULK_BYTES = MAX_PROPERTY_BYTES
 MAX_VALUES_BYTES = 60_000
 """What a row's values may take in UTF-16. Beyond it the longest elements are left out of searches;
 metadata has them whole."""
@@ -71,6 +72,17 @@ class NewInstance:
     frames_blob: str = ""
     """The same for `frames`."""
 
+    bulk: bytes = b""
+    """Encoded index of bulk values; nothing if there are none."""
+
+    bulk_blob: str = ""
+    """The same for `bulk`."""
+
+    @property
+    def details(self) -> tuple[str, ...]:
+        """The blobs of container `metadata` that belong to it."""
+        return tuple(name for name in (self.metadata_blob, self.frames_blob, self.bulk_blob) if name)
+
 
 @dataclass(frozen=True, slots=True)
 class InstanceRow:
@@ -89,6 +101,13 @@ class InstanceRow:
     frames_blob: str
     has_frames: bool
     etag: str
+    bulk: bytes = b""
+    bulk_blob: str = ""
+
+    @property
+    def details(self) -> tuple[str, ...]:
+        """The blobs of container `metadata` that belong to it."""
+        return tuple(name for name in (self.metadata_blob, self.frames_blob, self.bulk_blob) if name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +123,10 @@ class Change:
 
 
 LOCATION = ("version", "blob", "start", "length", "transferSyntax")
-DETAILS = ("metadataBlob", "framesBlob")
+DETAILS = ("metadataBlob", "framesBlob", "bulkBlob")
 FRAMES = (*(f"frames{number}" for number in range(MAX_CHUNKS)), "framesBlob", "hasFrames")
 METADATA = (*(f"metadata{number}" for number in range(MAX_CHUNKS)), "metadataBlob")
+BULK = ("bulk0", "bulkBlob")
 SEARCHED = ("version", "values", "transferSyntax")
 
 
@@ -168,6 +188,10 @@ def render_instance(new: NewInstance) -> dict[str, Value]:
         properties["framesBlob"] = new.frames_blob
     elif new.frames is not None:
         properties |= _cut("frames", new.frames)
+    if new.bulk_blob:
+        properties["bulkBlob"] = new.bulk_blob
+    elif new.bulk:
+        properties |= _cut("bulk", new.bulk)
     return properties
 
 
@@ -175,6 +199,7 @@ def row_bytes(new: NewInstance) -> int:
     """About how many bytes the instance's row adds to a transaction."""
     inline = 0 if new.metadata_blob else len(new.metadata)
     inline += 0 if new.frames_blob or new.frames is None else len(new.frames)
+    inline += 0 if new.bulk_blob else len(new.bulk)
     return inline * 4 // 3 + 2 * len(json.dumps(render_values(new.values))) + 2_048
 
 
@@ -195,6 +220,8 @@ def parse_instance(row: Row, study: str) -> InstanceRow:
         frames_blob=_text(row, "framesBlob"),
         has_frames=bool(row.values.get("hasFrames", False)),
         etag=row.etag,
+        bulk=_joined(row, "bulk"),
+        bulk_blob=_text(row, "bulkBlob"),
     )
 
 
@@ -234,6 +261,8 @@ def _cut(name: str, content: bytes) -> dict[str, Value]:
 
 
 def _joined(row: Row, name: str) -> bytes:
+    if f"{name}0" not in row.values:
+        return b""  # At once, as a study has many rows, of which little is read.
     return b"".join(piece for piece in _pieces(row, name) if isinstance(piece, bytes))
 
 

@@ -3,7 +3,9 @@
 import asyncio
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from weakref import WeakValueDictionary
 
+from shared.dicom.frames import FrameIndex
 from shared.storage.blobs import Blobs
 from shared.storage.cache import RecentlyUsed
 from shared.storage.connection import Connection
@@ -16,6 +18,8 @@ from shared.storage.upload_address import UploadAddresses
 from shared.storage.wire import Wire
 
 MAX_REMEMBERED = 4096
+MAX_FRAMES_BYTES = 16 * 1024 * 1024
+"""What the frame indexes that are remembered take: four bytes for each frame of an object, or eight."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,19 @@ class Head:
 
     sequence: int
     time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFrames:
+    """Where the frames of one version of an instance lie."""
+
+    version: int
+    index: FrameIndex
+
+    @property
+    def bytes(self) -> int:
+        """About what it takes."""
+        return 1024 + 4 * (len(self.index.fragments) + len(self.index.groups))
 
 
 @dataclass(slots=True)
@@ -47,8 +64,28 @@ class Memory:
     commits: Gathering = field(default_factory=Gathering)
     """Stores under way, by study."""
 
+    frames: RecentlyUsed[tuple[str, str, str], KnownFrames] = field(
+        default_factory=lambda: RecentlyUsed(MAX_FRAMES_BYTES, lambda known: known.bytes)
+    )
+    """Frame indexes that take long to read, by partition of table `archive`, series and instance."""
+
+    reading_frames: WeakValueDictionary[tuple[str, str, str], asyncio.Lock] = field(
+        default_factory=WeakValueDictionary
+    )
+    """Held while such an index is read, by the same."""
+
     addresses: UploadAddresses = field(default_factory=UploadAddresses)
     """What it takes to make the address of an upload."""
+
+    woken: RecentlyUsed[tuple[str, str], float] = field(default_factory=lambda: RecentlyUsed(MAX_REMEMBERED))
+    """Until when a message is under way that has a series looked at: seconds of the event loop's clock, by
+    partition of table `archive` and series."""
+
+    waking: set[asyncio.Task[None]] = field(default_factory=set)
+    """Messages being sent that nobody waits for."""
+
+    refreshing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while this process joins the metadata of a series: one at a time bounds memory and work."""
 
     head: Head | None = None
     """Where the change feed ended when this process wrote it last."""
@@ -67,6 +104,9 @@ class Times:
     grace: timedelta
     """After this time a change or a blob that nothing has finished is a leftover."""
 
+    quiet: timedelta = timedelta(seconds=5)
+    """A series that changed less than so long ago may still be on its way in: it is joined when it rests."""
+
 
 @dataclass(frozen=True, slots=True)
 class Storage:
@@ -82,6 +122,9 @@ class Storage:
 
     async def aclose(self) -> None:
         """Close all connections."""
+        for task in self.memory.waking:
+            task.cancel()
+        await asyncio.gather(*self.memory.waking, return_exceptions=True)
         await self.wire.aclose()
 
 

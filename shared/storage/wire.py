@@ -333,7 +333,7 @@ async def persist(limits: Limits, attempt: Callable[[bool], Awaitable[T]]) -> T:
             asked_to_wait = error.asked_to_wait if isinstance(error, Busy) else 0.0
             delay = pick_delay(limits, number, asked_to_wait)
             if number >= limits.tries or time.monotonic() + delay > limit:
-                raise Unavailable(UNAVAILABLE) from NoAnswer(error)
+                raise Unavailable(UNAVAILABLE, asked_to_wait) from NoAnswer(error)
         await asyncio.sleep(delay)
         number += 1
 

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from shared.dicom.build import EXPLICIT_LITTLE, Draft, Hole, Unwritable
-from shared.dicom.dataset import MAX_VALUE_BYTES
 from shared.dicom.encode import BINARY_VRS
 from shared.dicom.errors import NotDicom
 from shared.dicom.framing import file_head
+from shared.dicom.levels import MAX_VALUE_BYTES
 from shared.dicom.part10 import Identity
 from shared.errors import Unavailable
 from shared.storage import active, keys

@@ -56,6 +56,8 @@ class Rules:
 
     is_v1: bool
     taken: Taken = Taken.REFUSE
+    inline_bytes: int = 0
+    """Bulk values up to here are put into metadata."""
 
     @property
     def checks(self) -> Checks:

@@ -10,6 +10,7 @@ import asyncio
 from time import perf_counter
 from typing import Final
 
+from shared.dicom.levels import Limits
 from shared.dicom.meta import DEFLATED
 from shared.dicom.part10 import Part10File, Part10Reader
 from shared.stow.checks import Rules
@@ -30,7 +31,7 @@ class Reading:
 
     def __init__(self, rules: Rules) -> None:
         """Prepare to read a file that is to be checked by `rules`."""
-        self.reader = Part10Reader(checks=rules.checks)
+        self.reader = Part10Reader(checks=rules.checks, limits=Limits(rules.inline_bytes))
         self._long = False
         self._may_be_deflated = False
         self._end_of_piece = b""

@@ -19,7 +19,7 @@ from shared.storage.gather import Ask
 from shared.storage.keys import StudyKey
 from shared.storage.pending import schedule_purge
 from shared.storage.planning import Known, batches
-from shared.storage.rows import MAX_INLINE_BYTES, Change, Location, NewInstance, Values
+from shared.storage.rows import MAX_BULK_BYTES, MAX_INLINE_BYTES, Change, Location, NewInstance, Values
 from shared.storage.storage import Storage
 from shared.storage.upload import put_new
 from shared.storage.versions import next_version
@@ -204,6 +204,10 @@ async def _with_details(storage: Storage, key: StudyKey, new: NewInstance) -> Ne
         name = keys.detail_blob(key, *address, "frames")
         await put_new(storage.blobs, keys.METADATA, name, new.frames)
         new = replace(new, frames_blob=name)
+    if len(new.bulk) > MAX_BULK_BYTES:
+        name = keys.detail_blob(key, *address, "bulk")
+        await put_new(storage.blobs, keys.METADATA, name, new.bulk)
+        new = replace(new, bulk_blob=name)
     return new
 
 
@@ -218,9 +222,10 @@ def make_instance(received: Received, location: Location) -> NewInstance:
         transfer_syntax=file.transfer_syntax,
         study_values=_values(file, SearchLevel.STUDY),
         series_values=_values(file, SearchLevel.SERIES),
-        values=_values(file, SearchLevel.INSTANCE),
+        values={**_values(file, SearchLevel.INSTANCE), AVAILABLE_SYNTAX: _syntax(file)},
         metadata=file.metadata,
         frames=file.frames.encode() if file.frames else None,
+        bulk=file.bulk,
     )
 
 
@@ -234,6 +239,8 @@ _TAGS = {
 }
 _COMPUTED = frozenset({"00080061"})
 _SEARCHED = {attribute.tag: attribute.vr for level in CORE_SEARCH.values() for attribute in level}
+AVAILABLE_SYNTAX = "00083002"
+"""Viewers ask searches for it; it comes of group 0002."""
 
 
 def _values(file: Part10File, level: SearchLevel) -> Values:
@@ -243,6 +250,10 @@ def _values(file: Part10File, level: SearchLevel) -> Values:
     return {
         tag: element for tag, element in found.items() if _SEARCHED.get(tag, element["vr"]) == element["vr"]
     }
+
+
+def _syntax(file: Part10File) -> Mapping[str, object]:
+    return {"vr": "UI", "Value": [file.transfer_syntax]}
 
 
 def _located(blob: str, items: Sequence[Item]) -> list[Location]:

@@ -20,6 +20,7 @@ from shared.storage.mend import mend_index
 from shared.storage.pending import Pending
 from shared.storage.rows import DETAILS, LOCATION, Change, Location
 from shared.storage.storage import Storage
+from shared.storage.summaries import read_anchors
 from shared.storage.versions import made_at
 from shared.upkeep.purge import purge_due
 
@@ -142,8 +143,11 @@ async def _named(storage: Storage, key: StudyKey) -> _Named:
     # In the order in which a deletion hands bytes on, so that none is missed on its way.
     async for page in archive.read_instances(storage, Scope(key), (*LOCATION, *DETAILS)):
         for row in page:
-            named.blobs.update((row.metadata_blob, row.frames_blob))
+            named.blobs.update(row.details)
             _name(named, row.location)
+    anchors = await read_anchors(storage, Scope(key))
+    known = (anchor.summary for anchor in anchors)
+    named.blobs.update(summary.joined.blob for summary in known if summary and summary.joined)
     waiting = await pending.all_pending(storage, key)
     purges = await pending.all_purges(storage, key)
     for changes in (

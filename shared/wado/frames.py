@@ -1,23 +1,28 @@
-"""Frames as they were stored (API rules section 5): one row read and one ranged read for each."""
+"""Frames (API rules section 5): one row read and one ranged read for each."""
 
-from collections.abc import AsyncIterator, Sequence
+import re
+from collections.abc import Sequence
 from functools import partial
+from typing import Final
 
-from shared.dicom.frames import FrameCutter, FrameIndex, FrameSpan, SpanInflater
-from shared.errors import BadRequest, NotFound
-from shared.storage import archive, keys
-from shared.storage.ahead import ended, primed, read_ahead
+from shared.dicom.frames import FrameSpan
+from shared.errors import BadRequest, NotAcceptable, NotFound
 from shared.storage.blobs import BlobMissing
 from shared.storage.keys import Scope
-from shared.storage.rows import FRAMES, LOCATION, InstanceRow, Location
 from shared.storage.storage import Storage
-from shared.web.accept import Choice, Form
+from shared.wado.content import MAX_TRIES, Asked, Content, Piece, answer_with, lost
+from shared.wado.converting import INCONVERTIBLE, can_make_frame
+from shared.wado.frame_bytes import Chosen, frame_bytes, read_frame
+from shared.wado.indexes import Indexed, find_index, read_indexed
+from shared.wado.made_frames import answer_made
+from shared.wado.workers import Workers
+from shared.web.accept import Form
 from shared.web.answer import Answer
-from shared.web.multipart import boundary_for, closing, multipart_type, part_head, part_type, total_length
-from shared.web.offers import frame_syntax, settle
+from shared.web.multipart import closing, multipart_type, part_type
+from shared.web.offers import Way, frame_syntax, settle
 
-MAX_TRIES = 3
-READ_AHEAD = 4
+# No count of frames has more digits.
+_NUMBER: Final = re.compile("-?[0-9]{1,20}")
 
 
 def parse_frames(text: str) -> list[int]:
@@ -27,130 +32,83 @@ def parse_frames(text: str) -> list[int]:
         BadRequest: A number is below 1, or the list is empty.
         NotFound: Something in it is not a number; no such resource exists then.
     """
-    if not text.strip():
+    if not text.strip(" ,"):
         raise BadRequest("Name at least one frame number.")
-    try:
-        numbers = [int(number) for number in text.split(",")]
-    except ValueError as error:
-        raise NotFound("Frames are named by numbers, separated by commas.") from error
+    entries = [entry.strip(" ") for entry in text.split(",")]
+    if not all(_NUMBER.fullmatch(entry) for entry in entries):
+        raise NotFound("Frames are named by numbers, separated by commas.")
+    numbers = [int(entry) for entry in entries]
     if min(numbers) < 1:
         raise BadRequest("Frame numbers count from 1.")
     return numbers
 
 
 async def retrieve_frames(
-    storage: Storage, scope: Scope, numbers: Sequence[int], choices: Sequence[Choice]
+    storage: Storage, workers: Workers, *, scope: Scope, numbers: Sequence[int], asked: Asked
 ) -> Answer:
     """Answer with frames of an instance, in the order asked.
 
     Args:
         storage: The storage account.
+        workers: Where frames are converted.
         scope: The instance.
         numbers: Frame numbers, counted from 1; may repeat.
-        choices: How the client would take them, best first.
+        asked: What the client says beside.
 
     Raises:
         NotFound: The instance or one of the frames does not exist.
-        NotAcceptable: What is stored is not what the client would take.
+        NotAcceptable: What is stored is not what the client would take, nor can be made that.
+        Unavailable: The instance's bytes are not where they should be.
     """
     for _ in range(MAX_TRIES):
-        row = await _row(storage, scope)
-        choice = settle(choices, {frame_syntax(row.transfer_syntax)} if row else ())
-        if row is None:
-            break
-        index = await _index(storage, row)
-        spans = [index.span(number) for number in numbers]
+        found = await read_indexed(storage, scope)
+        stored = {frame_syntax(found.row.transfer_syntax)} if found else ()
+        ways = settle(asked.choices, stored, can_make_frame)
+        if found is None:
+            raise NotFound("The specified instance was not found.")
+        chosen = await _choose(storage, scope, found, numbers)
         try:
-            return await _answer(storage, row, index, spans, choice)
+            return await _answer(storage, workers, chosen, ways, asked)
         except BlobMissing:
+            # Deleted or moved to another pack since its row was read: the row tells which.
             continue
-    raise NotFound("The specified instance was not found.")
+    raise await lost(storage, [chosen.row])
 
 
-async def _row(storage: Storage, scope: Scope) -> InstanceRow | None:
-    series, instance = scope.series or "", scope.instance or ""
-    return await archive.read_instance(storage, scope.key, series, instance, (*LOCATION, *FRAMES))
-
-
-async def _index(storage: Storage, row: InstanceRow) -> FrameIndex:
-    if not row.has_frames:
+async def _choose(storage: Storage, scope: Scope, found: Indexed, numbers: Sequence[int]) -> Chosen:
+    index = await find_index(storage, scope, found)
+    if index is None:
         raise NotFound("The specified frame was not found: the instance has no pixel data.")
-    if row.frames_blob:
-        return FrameIndex.decode(await storage.blobs.read_all(keys.METADATA, row.frames_blob))
-    return FrameIndex.decode(row.frames)
+    return Chosen.of(scope, found.row, index, numbers)
 
 
 async def _answer(
-    storage: Storage, row: InstanceRow, index: FrameIndex, spans: Sequence[FrameSpan], choice: Choice
+    storage: Storage, workers: Workers, chosen: Chosen, ways: Sequence[Way], asked: Asked
 ) -> Answer:
-    content_type = part_type(choice.media_type, frame_syntax(row.transfer_syntax))
-    counts = {"frames": len(spans)}
-    sources = [partial(_frame, storage, row.location, index, span) for span in spans]
-    if choice.form is Form.SINGLE:
-        body = await primed(sources[0]())
-        headers = {"Content-Type": content_type, "Content-Length": str(frame_bytes(spans[0]))}
-        return Answer(200, headers, body, counts)
-    identity = [f"{span.start}+{span.length}" for span in spans]
-    boundary = boundary_for(row.location.blob, content_type, *identity)
-    heads = [
-        part_head(boundary, content_type, first=number == 0, length=frame_bytes(span))
-        for number, span in enumerate(spans)
-    ]
-    length = total_length(boundary, zip(heads, map(frame_bytes, spans), strict=True))
-    parts = [partial(_part, head, source) for head, source in zip(heads, sources, strict=True)]
-    body = await primed(_multipart(parts, boundary))
-    headers = {"Content-Type": multipart_type(choice.media_type, boundary), "Content-Length": str(length)}
-    return Answer(200, headers, body, counts)
+    """Answer in the first way that works out."""
+    refusal: Exception | None = None
+    for way in ways:
+        if way.makes is None:
+            return await answer_with(_stored(storage, chosen, way, asked), asked.conditions)
+        try:
+            return await answer_made(storage, workers, chosen, way, asked)
+        except INCONVERTIBLE as error:
+            refusal = error
+    raise NotAcceptable(f"The frames cannot be given as asked: {refusal}") from refusal
 
 
-def frame_bytes(span: FrameSpan) -> int:
-    """Bytes of a frame as it is sent."""
-    if span.fragments:
-        return sum(span.fragments)
-    return (span.bits + 7) // 8 if span.bits else span.length
+def _stored(storage: Storage, chosen: Chosen, way: Way, asked: Asked) -> Content:
+    """Frames as they are stored."""
+    content_type = part_type(way.choice.media_type, frame_syntax(chosen.row.transfer_syntax))
+    identity = chosen.identity(content_type, asked.links)
+    lengths = [frame_bytes(span) for span in chosen.spans]
 
+    def piece(head: bytes, span: FrameSpan, length: int) -> Piece:
+        return Piece(head, length, partial(read_frame, storage, chosen, span))
 
-async def _multipart(parts: Sequence[partial[AsyncIterator[bytes]]], boundary: str) -> AsyncIterator[bytes]:
-    async with ended(read_ahead(parts, depth=READ_AHEAD)) as pieces:
-        async for piece in pieces:
-            yield piece
-    yield closing(boundary)
-
-
-async def _part(head: bytes, source: partial[AsyncIterator[bytes]]) -> AsyncIterator[bytes]:
-    yield head
-    async with ended(source()) as pieces:
-        async for piece in pieces:
-            yield piece
-
-
-async def _frame(
-    storage: Storage, place: Location, index: FrameIndex, span: FrameSpan
-) -> AsyncIterator[bytes]:
-    cutter = FrameCutter(span)
-    async with ended(_span(storage, place, index, span)) as pieces:
-        async for raw in pieces:
-            if piece := cutter.feed(raw):
-                yield piece
-    if last := cutter.finish():
-        yield last
-
-
-async def _span(
-    storage: Storage, place: Location, index: FrameIndex, span: FrameSpan
-) -> AsyncIterator[bytes]:
-    read = partial(storage.blobs.read, keys.DICOM, place.blob)
-    if index.inflated_from is None:
-        async with ended(read(place.start + span.start, span.length)) as pieces:
-            async for raw in pieces:
-                yield raw
-        return
-    # A deflated dataset can only be read from its beginning.
-    inflater = SpanInflater(span.start, span.length)
-    deflated = read(place.start + index.inflated_from, place.length - index.inflated_from)
-    async with ended(deflated) as pieces:
-        async for raw in pieces:
-            for piece in inflater.feed(raw):
-                yield piece
-            if inflater.done:
-                return
+    if way.choice.form is Form.SINGLE:
+        pieces = [piece(b"", chosen.spans[0], lengths[0])]
+        return Content(content_type, pieces, identity, chosen.counts)
+    boundary, heads = chosen.heads(content_type, asked.links, lengths)
+    pieces = [*map(piece, heads, chosen.spans, lengths), Piece(closing(boundary))]
+    return Content(multipart_type(way.choice.media_type, boundary), pieces, identity, chosen.counts)

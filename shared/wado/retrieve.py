@@ -1,83 +1,64 @@
-"""Studies, series and instances as they were stored (API rules section 4)."""
+"""Studies, series and instances (API rules section 4): as they are stored, or converted one by one."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import AsyncIterator, Mapping, Sequence
 
-from shared.errors import NotFound
+from shared.errors import NotAcceptable, NotFound
 from shared.storage import archive, keys
-from shared.storage.ahead import ended, primed, read_ahead
+from shared.storage.ahead import Primed, ended, primed
 from shared.storage.blobs import BlobMissing
 from shared.storage.keys import Scope
 from shared.storage.rows import LOCATION, InstanceRow
 from shared.storage.storage import Storage
-from shared.web.accept import Choice, Form
+from shared.wado.content import (
+    MAX_TRIES,
+    VARY,
+    Asked,
+    Content,
+    Piece,
+    answer_unchanged,
+    answer_with,
+    gathered,
+    literal,
+    lost,
+)
+from shared.wado.converting import INCONVERTIBLE, MADE_BY, MAX_WHOLE_BYTES, can_make_file
+from shared.wado.instances import Converted
+from shared.wado.parts import Conversion, Found, convert_one, converted_parts, stored_parts
+from shared.wado.runs import by_place
+from shared.wado.workers import Workers
+from shared.web.accept import Form
 from shared.web.answer import Answer
-from shared.web.multipart import boundary_for, closing, multipart_type, part_head, part_type, total_length
-from shared.web.offers import settle
-
-DICOM_TYPE = "application/dicom"
-MAX_RUN_BYTES = 32 * 1024 * 1024
-"""Instances that lie side by side in a pack are read by one call up to this size."""
-
-MAX_TRIES = 3
+from shared.web.etag import strong_etag
+from shared.web.multipart import DICOM, boundary_for, closing, multipart_type, part_type, total_length
+from shared.web.offers import Way, settle
+from shared.web.ranges import Conditions
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
-    """Instances whose bytes follow each other in one blob."""
-
-    blob: str
-    start: int
-    rows: tuple[InstanceRow, ...]
-
-    @property
-    def length(self) -> int:
-        """Bytes of all of them."""
-        return sum(row.location.length for row in self.rows)
-
-
-async def retrieve(storage: Storage, scope: Scope, choices: Sequence[Choice]) -> Answer:
-    """Answer with everything in a scope, as it is stored.
+async def retrieve(storage: Storage, workers: Workers, *, scope: Scope, asked: Asked) -> Answer:
+    """Answer with everything in a scope.
 
     Args:
         storage: The storage account.
+        workers: Where pixels are converted.
         scope: Study, series or instance.
-        choices: How the client would take it, best first.
+        asked: What the client says beside.
 
     Raises:
         NotFound: There is nothing in the scope.
-        NotAcceptable: What is stored is not what the client would take.
+        NotAcceptable: What is stored is not what the client would take, nor can be made that.
+        Unavailable: The bytes of an instance are not where they should be.
     """
     for _ in range(MAX_TRIES):
         rows = await _rows(storage, scope)
-        choice = settle(choices, {row.transfer_syntax for row in rows})
+        ways = settle(asked.choices, {row.transfer_syntax for row in rows}, can_make_file)
         if not rows:
-            break
+            raise NotFound(f"The specified {scope.level} was not found.")
         try:
-            return await _answer(storage, scope, rows, choice)
+            return await _answer(Found(storage, workers, scope, rows, asked.links), ways, asked.conditions)
         except BlobMissing:
             # Deleted or moved to another pack since its row was read: the row tells which.
             continue
-    raise NotFound(f"The specified {scope.level} was not found.")
-
-
-def runs(rows: Sequence[InstanceRow]) -> list[Run]:
-    """Group instances, in the order given, by what one read can fetch."""
-    found: list[Run] = []
-    for row in rows:
-        last = found[-1] if found else None
-        place = row.location
-        if (
-            last is not None
-            and last.blob == place.blob
-            and last.start + last.length == place.start
-            and last.length + place.length <= MAX_RUN_BYTES
-        ):
-            found[-1] = Run(last.blob, last.start, (*last.rows, row))
-        else:
-            found.append(Run(place.blob, place.start, (row,)))
-    return found
+    raise await lost(storage, rows)
 
 
 async def _rows(storage: Storage, scope: Scope) -> list[InstanceRow]:
@@ -86,76 +67,103 @@ async def _rows(storage: Storage, scope: Scope) -> list[InstanceRow]:
         return [row] if row else []
     pages = archive.read_instances(storage, scope, LOCATION)
     rows = [row async for page in pages for row in page]
-    # In the order of their bytes the instances of a pack are neighbours, whoever stored what in between.
-    return sorted(rows, key=lambda row: (row.location.blob, row.location.start))
+    return by_place(rows)
 
 
-async def _answer(storage: Storage, scope: Scope, rows: Sequence[InstanceRow], choice: Choice) -> Answer:
-    counts = {"instances": len(rows)}
-    if choice.form is Form.SINGLE:
-        row = rows[0]
-        body = await primed(_read(storage, row))
-        headers = {
-            "Content-Type": part_type(DICOM_TYPE, row.transfer_syntax),
-            "Content-Length": str(row.location.length),
-        }
-        return Answer(200, headers, body, counts)
-    boundary = boundary_for(scope.key.archive, scope.level, *(str(row.version) for row in rows))
-    heads = [_head(boundary, row, first=row is rows[0]) for row in rows]
-    length = total_length(
-        boundary, ((head, row.location.length) for head, row in zip(heads, rows, strict=True))
-    )
-    body = await primed(_multipart(storage, rows, heads, boundary))
-    headers = {"Content-Type": multipart_type(DICOM_TYPE, boundary), "Content-Length": str(length)}
-    return Answer(200, headers, body, counts)
+async def _answer(found: Found, ways: Sequence[Way], conditions: Conditions) -> Answer:
+    """Answer in the first way that works out."""
+    refusal: Exception | None = None
+    for way in ways:
+        if way.makes is None:
+            return await _stored(found, way.choice.form, conditions)
+        conversion = Conversion(way.makes, lenient=way.choice.default is not None)
+        try:
+            if found.scope.instance is None:
+                return await _several_converted(found, conversion, conditions)
+            return await _one_converted(found, way.choice.form, conversion, conditions)
+        except INCONVERTIBLE as error:
+            refusal = error
+    raise NotAcceptable(f"This cannot be given in the transfer syntax asked for: {refusal}") from refusal
 
 
-def _head(boundary: str, row: InstanceRow, *, first: bool) -> bytes:
-    content_type = part_type(DICOM_TYPE, row.transfer_syntax)
-    return part_head(boundary, content_type, first=first, length=row.location.length)
-
-
-def _read(storage: Storage, row: InstanceRow) -> AsyncIterator[bytes]:
+async def _stored(found: Found, form: Form, conditions: Conditions) -> Answer:
+    if found.scope.instance is None:
+        return await _several_stored(found, conditions)
+    (row,) = found.rows
     place = row.location
-    return storage.blobs.read(keys.DICOM, place.blob, place.start, place.length)
+
+    def read(start: int, end: int) -> AsyncIterator[bytes]:
+        return found.storage.blobs.read(keys.DICOM, place.blob, place.start + start, end - start)
+
+    if form is Form.SINGLE:
+        pieces = [Piece(b"", place.length, read)]
+        content_type = part_type(DICOM, row.transfer_syntax)
+        return await answer_with(
+            Content(content_type, pieces, found.identity(), _counts(found.rows)), conditions
+        )
+    boundary = boundary_for(*found.identity())
+    pieces = [Piece(found.stored_head(boundary, row), place.length, read), Piece(closing(boundary))]
+    content = Content(multipart_type(DICOM, boundary), pieces, found.identity(), _counts(found.rows))
+    return await answer_with(content, conditions)
 
 
-async def _multipart(
-    storage: Storage, rows: Sequence[InstanceRow], heads: Sequence[bytes], boundary: str
-) -> AsyncIterator[bytes]:
-    by_version = {row.version: head for row, head in zip(rows, heads, strict=True)}
-    sources = (partial(_run, storage, run, by_version) for run in runs(rows))
-    async with ended(read_ahead(sources)) as pieces:
+async def _several_stored(found: Found, conditions: Conditions) -> Answer:
+    boundary = boundary_for(*found.identity())
+    etag = strong_etag(*found.identity())
+    headers = {**VARY, "ETag": etag}
+    if conditions.is_known(etag):
+        return Answer(304, headers, counts=_counts(found.rows))
+    heads = [found.stored_head(boundary, row) for row in found.rows]
+    parts = ((head, row.location.length) for head, row in zip(heads, found.rows, strict=True))
+    headers["Content-Length"] = str(total_length(boundary, parts))
+    headers["Content-Type"] = multipart_type(DICOM, boundary)
+    body = await primed(stored_parts(found, boundary, heads)) if conditions.body else b""
+    return Answer(200, headers, body, _counts(found.rows))
+
+
+async def _several_converted(found: Found, conversion: Conversion, conditions: Conditions) -> Answer:
+    """Convert instance by instance, as many as fit before the answer begins, so that failures are told."""
+    # What cannot be converted comes as stored to who did not name the syntax: other bytes, another tag.
+    identity = found.identity(conversion.wanted, MADE_BY, "lenient" if conversion.lenient else "strict")
+    boundary = boundary_for(*identity)
+    content_type = multipart_type(DICOM, boundary)
+    if unchanged := answer_unchanged(content_type, identity, conditions):
+        return unchanged
+    begun, rest = await gathered(converted_parts(found, boundary, conversion), MAX_WHOLE_BYTES)
+    if rest is None:
+        pieces = [Piece(b"", len(begun), literal(begun))]
+        return await answer_with(Content(content_type, pieces, identity, _counts(found.rows)), conditions)
+    body = Primed(begun, rest)
+    return Answer(200, {**VARY, "Content-Type": content_type}, body, _counts(found.rows))
+
+
+async def _one_converted(found: Found, form: Form, conversion: Conversion, conditions: Conditions) -> Answer:
+    (row,), wanted = found.rows, conversion.wanted
+    identity = found.identity(wanted, MADE_BY)
+    boundary = boundary_for(*identity)
+    single = form is Form.SINGLE
+    content_type = part_type(DICOM, wanted) if single else multipart_type(DICOM, boundary)
+    if unchanged := answer_unchanged(content_type, identity, conditions):
+        return unchanged
+    made = await convert_one(found, row, conversion)
+    head = b"" if single else found.head(boundary, row, wanted, made.length)
+    end = b"" if single else closing(boundary)
+    if made.whole is not None:
+        pieces = [Piece(head, len(made.whole), literal(made.whole)), Piece(end)]
+        return await answer_with(Content(content_type, pieces, identity, _counts(found.rows)), conditions)
+    headers = {**VARY, "Content-Type": content_type}
+    if made.length is not None:
+        headers["Content-Length"] = str(len(head) + made.length + len(end))
+    return Answer(200, headers, await primed(_enclosed(head, made, end)), _counts(found.rows))
+
+
+async def _enclosed(head: bytes, made: Converted, end: bytes) -> AsyncIterator[bytes]:
+    async with ended(made.pieces) as pieces:
+        yield head
         async for piece in pieces:
             yield piece
-    yield closing(boundary)
+    yield end
 
 
-async def _run(storage: Storage, run: Run, heads: Mapping[int, bytes]) -> AsyncIterator[bytes]:
-    """The parts of one run: its bytes with a head before each instance."""
-    parts = PartHeads(run.rows, heads)
-    async with ended(storage.blobs.read(keys.DICOM, run.blob, run.start, run.length)) as pieces:
-        async for piece in pieces:
-            for cut in parts.cut(piece):
-                yield cut
-
-
-class PartHeads:
-    """Puts a head before the bytes of each instance of a run, as the bytes come."""
-
-    def __init__(self, rows: Sequence[InstanceRow], heads: Mapping[int, bytes]) -> None:
-        self._rows = iter(rows)
-        self._heads = heads
-        self._left = 0
-
-    def cut(self, piece: bytes) -> Iterator[bytes]:
-        """The next bytes of the run with the heads that belong between them."""
-        at = 0
-        while at < len(piece):
-            if self._left == 0:
-                row = next(self._rows)
-                self._left = row.location.length
-                yield self._heads[row.version]
-            taken = piece[at : at + self._left]
-            at, self._left = at + len(taken), self._left - len(taken)
-            yield taken
+def _counts(rows: Sequence[InstanceRow]) -> Mapping[str, int]:
+    return {"instances": len(rows)}

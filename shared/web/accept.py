@@ -12,7 +12,7 @@ Source: API rules section 4.1, clients section 4.
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from urllib.parse import unquote
 
@@ -22,6 +22,9 @@ from shared.web.media import parse_media_type, split_outside_quotes
 ANY_SYNTAX = "*"
 
 _ANY_MEDIA = "*/*"
+_OPEN = (_ANY_MEDIA, "application/*")
+"""Ranges that ask for no type of their own, and so for no transfer syntax (API rules section 4.1)."""
+
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 _QUALITY = re.compile(r"(0(\.[0-9]*)?|\.[0-9]+|1(\.0*)?)")
 
@@ -64,7 +67,7 @@ class Offer:
     """The transfer syntaxes this media type can carry; `*` for any, none where there is no such thing."""
 
     default: str | None = None
-    """The transfer syntax the standard sends to a client that names this media type and no syntax."""
+    """The transfer syntax made for a client that names this media type and no syntax."""
 
     aliases: tuple[str, ...] = ()
     """Older names of the media type."""
@@ -82,7 +85,10 @@ class Choice:
     """The acceptable transfer syntaxes: UIDs in order of preference, or only `*` for any."""
 
     default: str | None = None
-    """Where any is acceptable because none was named: the one the standard would have us send if we can."""
+    """Where the client named none: the one the standard would have us send if we can."""
+
+    stored_only: bool = False
+    """Whether it counts only where it is what is stored, and nothing is converted for it."""
 
 
 def parse_accept(header: str | None, parameter: str | None = None) -> tuple[MediaRange, ...]:
@@ -168,10 +174,17 @@ def _payload(kind: str | None) -> str | None:
 def _choices_for(wish: MediaRange, asked: Sequence[MediaRange], offers: Sequence[Offer]) -> Iterable[Choice]:
     if not wish.quality:
         return
-    for offer in offers:
-        form = _form(wish, offer)
-        if form and not any(_overrules(other, wish, offer, form) for other in asked):
-            yield from _spell_out(wish, form, offer, offers)
+    meant = [(_form(wish, offer), offer) for offer in offers]
+    found = [
+        choice
+        for form, offer in meant
+        if form and not any(_overrules(other, wish, offer, form) for other in asked)
+        for choice in _spell_out(wish, form, offer, offers)
+    ]
+    if wish.media.endswith("/*") and not wish.transfer_syntaxes:
+        # Of all that match a wildcard, what is stored so goes before what would have to be made.
+        yield from (replace(choice, stored_only=True) for choice in found if choice.default)
+    yield from found
 
 
 def _form(wish: MediaRange, offer: Offer) -> Form | None:
@@ -211,7 +224,7 @@ def _spell_out(wish: MediaRange, form: Form, offer: Offer, offers: Sequence[Offe
     if not own:
         yield Choice(form, media_type)
     elif not named:
-        yield Choice(form, media_type, own, None if "*" in wish.media else offer.default)
+        yield Choice(form, media_type, own, None if wish.media in _OPEN else offer.default)
     elif own == (ANY_SYNTAX,):
         yield Choice(form, media_type, own if ANY_SYNTAX in named else named)
     else:
@@ -227,7 +240,7 @@ def _spell_out_bound(wish: MediaRange, form: Form, offer: Offer, offers: Sequenc
     named = wish.transfer_syntaxes
     media_type = offer.media_type if "*" in wish.media else wish.media
     if ANY_SYNTAX in named:
-        yield Choice(form, media_type, offer.transfer_syntaxes)
+        yield Choice(form, media_type, offer.transfer_syntaxes, stored_only=True)
         yield Choice(form, offers[0].media_type, (ANY_SYNTAX,))
         return
     for syntax in named:

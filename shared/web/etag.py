@@ -1,9 +1,16 @@
-"""Entity tags of metadata.
+"""Entity tags: how they are made and compared.
 
-Source: API rules section 7.3.
+Source: API rules section 7.3, RFC 9110 section 8.8.3.
 """
 
+import hashlib
+
 from shared.web.media import split_outside_quotes, unquote
+
+
+def strong_etag(*identity: str) -> str:
+    """Make the tag of an answer from what identifies its bytes; the same identity always gives the same."""
+    return f'"{hashlib.sha256(chr(10).join(identity).encode()).hexdigest()[:32]}"'
 
 
 def is_match(if_none_match: str | None, etag: str) -> bool:

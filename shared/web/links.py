@@ -11,6 +11,7 @@ from urllib.parse import urljoin
 _HOST = re.compile(r"([A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 _PREFIX = re.compile(r"[A-Za-z0-9._~/$-]*")
 _SCHEMES = ("http", "https")
+_LOCAL = re.compile(r"(localhost|127\.[0-9.]+|\[::1\])?(:|$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,19 @@ def find_origin(
     proto = _first(forwarded, "x-forwarded-proto", re.compile("|".join(_SCHEMES), re.IGNORECASE)) or scheme
     prefix = _first(forwarded, "x-forwarded-prefix", _PREFIX)
     return Origin(f"{proto.lower()}://{host}", prefix.strip("/") if prefix is not None else None)
+
+
+def own_origin(public_url: str, host: str) -> Origin:
+    """Where clients are expected to reach this service, without asking any of them.
+
+    Args:
+        public_url: The configured URL up to, but without, the version segment; empty if there is none.
+        host: Name, and port if need be, under which the platform runs the service.
+    """
+    if public_url:
+        return Origin(public_url.rstrip("/"))
+    scheme = "http" if _LOCAL.match(host) else "https"
+    return Origin(f"{scheme}://{host or 'localhost'}")
 
 
 def resolve(base: str, address: str) -> str:

@@ -4,11 +4,13 @@ import io
 
 import pydicom
 import pytest
+from pydicom.encaps import generate_frames
 
 from bench.files import (
     CT,
     SMALL,
     TINY,
+    Compressed,
     Place,
     Shape,
     accession,
@@ -54,6 +56,16 @@ def test_all_frames_of_a_large_object_are_there() -> None:
 
     assert dataset.NumberOfFrames == 5
     assert len(dataset.PixelData) == 5 * 64 * 64 * 2
+
+
+def test_compressed_frames_are_there_as_they_were_given() -> None:
+    given = [b"one!", b"three", b"two"]
+
+    content = make_file(Place(7, 0), Shape(64, 64, 3), Compressed("1.2.840.10008.1.2.4.50", given))
+
+    dataset = pydicom.dcmread(io.BytesIO(content))
+    assert dataset.file_meta.TransferSyntaxUID == "1.2.840.10008.1.2.4.50"
+    assert list(generate_frames(dataset.PixelData, number_of_frames=3)) == [b"one!", b"three\0", b"two\0"]
 
 
 def test_what_describes_a_study_or_series_is_the_same_in_all_its_instances() -> None:

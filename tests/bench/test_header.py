@@ -23,13 +23,12 @@ def test_the_made_up_header_has_nothing_wrong() -> None:
 
 
 def test_pydicom_is_asked_for_the_same() -> None:
-    """JSON of the same elements, but for values that are bytes."""
+    """JSON of the same elements; pixels are referred to without being read."""
     file, theirs = read_as_stored(CONTENT), read_by_pydicom(CONTENT)
 
     assert isinstance(file, Part10File)
     assert isinstance(theirs, str)
-    without_bytes = {tag for tag, element in json.loads(theirs).items() if element["vr"] not in ("OW", "UN")}
-    assert set(json_of(file)) == without_bytes
+    assert set(json_of(file)) - {"7FE00010"} == set(json.loads(theirs))
 
 
 def test_the_table_tells_how_many_times_pydicom_takes() -> None:

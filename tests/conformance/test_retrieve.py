@@ -345,10 +345,10 @@ def test_paths_are_matched_without_case(archive: Archive) -> None:
     assert answer.content == image.content
 
 
-def test_what_azure_does_not_offer_is_404(archive: Archive) -> None:
-    """Section 1.2, last paragraph; a rendered study and bulk data come to nothing."""
+def test_what_is_not_offered_is_404(archive: Archive) -> None:
+    """Section 1.2, last paragraph."""
     image = make_image()
     archive.keep(image)
 
-    for path in (f"studies/{image.study}/thumbnail", f"studies/{image.study}/rendered", "patients"):
+    for path in (f"studies/{image.study}/pixeldata", f"{image.path}/frames", "patients", "workitems/1.2"):
         assert archive.get(path).status_code == 404

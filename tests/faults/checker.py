@@ -11,10 +11,13 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from shared.storage import keys, terms
+from shared.storage.anchors import Summary, parse_anchor
 from shared.storage.planning import MODALITIES_IN_STUDY, MODALITY, modalities_of
 from shared.storage.rows import Change, InstanceRow, Location, joined_text, parse_changes
 from shared.storage.tables import Row
 from shared.storage.works import Status
+from shared.web.splice import Sum
+from tests.faults.driver import JOINED_BASE
 from tests.faults.files import Address, File
 from tests.faults.snapshot import INDEX_TABLES, Snapshot, Study
 
@@ -93,6 +96,7 @@ def problems(snapshot: Snapshot, told: Told) -> list[str]:
         *(line for study in snapshot.studies for line in _wrong_levels(study)),
         *(line for study in snapshot.studies for line in _wrong_anchors(study)),
         *(line for study in snapshot.studies for line in _wrong_instances(study, snapshot, told)),
+        *(line for study in snapshot.studies for line in _wrong_summaries(study, snapshot)),
         *_unnamed_blobs(snapshot),
         *_unnamed_bytes(snapshot),
         *_wrong_index(snapshot),
@@ -144,6 +148,35 @@ def _wrong_instances(study: Study, snapshot: Snapshot, told: Told) -> Iterator[s
             yield f"{name} has no metadata"
         if row.frames_blob and row.frames_blob not in snapshot.blobs[keys.METADATA]:
             yield f"{name} has no index of frames"
+        if row.bulk_blob and row.bulk_blob not in snapshot.blobs[keys.METADATA]:
+            yield f"{name} has no index of bulk values"
+
+
+def _wrong_summaries(study: Study, snapshot: Snapshot) -> Iterator[str]:
+    """What anchors say of their series is so, and joined metadata are those of the instances."""
+    for series, summary in _summaries(study):
+        rows = [row for row in study.instances if row.series == series]
+        if (summary.count, summary.newest) != (len(rows), max((row.version for row in rows), default=0)):
+            yield f"{study.key.archive}: the anchor of {series} is wrong about its instances"
+        if summary.joined:
+            blob = snapshot.blobs[keys.METADATA].get(summary.joined.blob, b"")
+            text = zlib.decompressobj(-zlib.MAX_WBITS).decompress(blob)
+            if len(blob) != summary.joined.length or Sum.of(text) != summary.joined.sum:
+                yield f"{study.key.archive}: the anchor of {series} is wrong about its joined metadata"
+            elif json.loads(b"[" + text + b"]") != [_linked(row, study, snapshot) for row in rows]:
+                yield f"{study.key.archive}: the joined metadata of {series} are not those of its instances"
+
+
+def _summaries(study: Study) -> list[tuple[str, Summary]]:
+    anchors = (parse_anchor(row) for row in study.rows_of("anchor") if not row.row.startswith("anchor||"))
+    return [(anchor.series, anchor.summary) for anchor in anchors if anchor.summary]
+
+
+def _linked(row: InstanceRow, study: Study, snapshot: Snapshot) -> object:
+    """The metadata of an instance with URLs for bulk data."""
+    place = f"studies/{study.key.study}/series/{row.series}/instances/{row.instance}/bulkdata"
+    text = json.dumps(_metadata_of(row, snapshot))
+    return json.loads(text.replace('"BulkDataURI": "', f'"BulkDataURI": "{JOINED_BASE}/{place}/'))
 
 
 def _metadata_of(row: InstanceRow, snapshot: Snapshot) -> Mapping[str, object]:
@@ -159,9 +192,10 @@ def _unnamed_blobs(snapshot: Snapshot) -> Iterator[str]:
     named: set[str] = set()
     for study in snapshot.studies:
         for row in study.instances:
-            named |= {row.location.blob, row.metadata_blob, row.frames_blob}
+            named |= {row.location.blob, *row.details}
         for change in _waiting(study, "pending", "purge"):
             named |= {change.location.blob, *change.details}
+        named |= {summary.joined.blob for _, summary in _summaries(study) if summary.joined}
     for container in (keys.DICOM, keys.METADATA):
         for name in snapshot.blobs[container].keys() - named:
             yield f"{name.split('/')[1]}: no row names the blob {name} of {container}"

@@ -115,9 +115,9 @@ def is_of_terms(call: Call) -> bool:
     return call.place in _TERM_TABLES
 
 
-def is_of_purge(call: Call) -> bool:
-    """Whether a call has bytes removed that nobody names, which the sweep does as well."""
-    return call.place == keys.PURGE_QUEUE or call.names("purge|")
+def is_of_upkeep(call: Call) -> bool:
+    """Whether a call has something done that the sweep, or the next reader, sees to as well."""
+    return call.place in (keys.PURGE_QUEUE, keys.REFRESH_QUEUE) or call.names("purge|")
 
 
 def _keeps_undone(number: int) -> Fault:
@@ -306,7 +306,7 @@ async def _run_some(trial: Trial, scenario: Scenario, lane: Proxy, left: Iterato
         value = await trial.try_to(act, lane, run.script)
         spoiled = lane.seen[run.number - 1 :]
         # Two at once may take fewer calls than they took when these were counted.
-        is_untouched = value == run.usual and all(map(is_of_purge, spoiled))
+        is_untouched = value == run.usual and all(map(is_of_upkeep, spoiled))
         if not is_untouched and not _as_expected(act, value, run):
             found.append(f"{run.name}: {[call.kind for call in spoiled[:1]]}: {value}")
     return found

@@ -27,6 +27,7 @@ from shared.stow.checks import Rules, Taken
 from shared.stow.outcome import Stored
 from shared.stow.store import store
 from shared.upkeep.purge import purge
+from shared.upkeep.refresh import refresh
 from shared.upkeep.sweep import visit_due
 from shared.web.multipart import Event, PartBegin, PartBytes, PartEnd, read_store_content_type
 from tests.faults.files import File, body_apart
@@ -35,17 +36,18 @@ from tests.forms import AS_JSON
 CHUNK_BYTES = 256 * 1024
 APART: Final = read_store_content_type(AS_JSON)
 BASE: Final = "http://127.0.0.1/v2/studies"
+JOINED_BASE: Final = "http://127.0.0.1/v2"
 MAX_BYTES: Final = 2**30
 QUICK = Limits(tries=4, first_delay_seconds=0.001, longest_delay_seconds=0.004)
 """Retries as in earnest, without the waiting."""
 
-AT_ONCE = Times(retention=timedelta(0), grace=timedelta(0))
+AT_ONCE = Times(retention=timedelta(0), grace=timedelta(0), quiet=timedelta(0))
 """Whatever the sweep finds unfinished is a leftover, and what is deleted may go."""
 
 RETAINED = Times(retention=timedelta(hours=1), grace=timedelta(0))
 """What is deleted is kept for longer than any test lasts."""
 
-CAREFUL = Times(retention=timedelta(0), grace=timedelta(minutes=15))
+CAREFUL = Times(retention=timedelta(0), grace=timedelta(minutes=15), quiet=timedelta(0))
 """Others may be at work: what is young is left alone."""
 
 Value = object
@@ -134,6 +136,18 @@ class Purge:
         key = StudyKey(self.partition, self.study)
         waiting = await pending.all_purges(storage, key)
         return [await purge(storage, key, found.version) for found in waiting]
+
+
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """The function that joins metadata. Gives what came of it."""
+
+    partition: str
+    study: str
+    series: str
+
+    async def run(self, storage: Storage) -> Value:
+        return await refresh(storage, StudyKey(self.partition, self.study), self.series, JOINED_BASE)
 
 
 @dataclass(frozen=True, slots=True)

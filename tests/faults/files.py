@@ -21,6 +21,9 @@ LARGE_SIDE = 2_100
 OVERSIZE_CHARACTERS = 900_000
 """A text whose metadata, compressed, are too large for a row."""
 
+OVERSIZE_VALUES = 12_000
+"""Bulk values whose index is too large for a row."""
+
 
 @dataclass(frozen=True, slots=True)
 class File:
@@ -62,8 +65,11 @@ def _content(file: File) -> bytes:
     if file.description:
         elements.insert(4, _text(0x00081030, "LO", file.description))
     if file.is_oversize:
-        text = Random(file.variant).randbytes(OVERSIZE_CHARACTERS // 2).hex()
+        random = Random(file.variant)
+        text = random.randbytes(OVERSIZE_CHARACTERS // 2).hex()
         elements.append(explicit(0x00204000, "UT", text.encode()))
+        values = (bytes(2 * random.randint(1, 40)) for _ in range(OVERSIZE_VALUES))
+        elements += [explicit(0x00211000 + number, "OB", value) for number, value in enumerate(values)]
     side = LARGE_SIDE if file.is_large else 8
     elements.append(image(side, side))
     elements.append(explicit(0x7FE00010, "OW", bytes([file.variant]) * (side * side)))

@@ -8,7 +8,9 @@ from shared.errors import NotFound
 from shared.qido.search import Resource, search
 from shared.storage.keys import Scope, StudyKey
 from shared.storage.storage import Storage
+from shared.wado.content import Asked
 from shared.wado.retrieve import retrieve
+from shared.wado.workers import Workers
 from shared.web.accept import choose, parse_accept
 from shared.web.links import Links
 from shared.web.offers import INSTANCE_OFFERS
@@ -21,7 +23,10 @@ MOST_PARTITIONS = 16
 """Data partitions that are asked about, evenly spread. The checker has looked at the rows of all of them."""
 
 LINKS = Links("http://127.0.0.1/v2")
-SINGLE_PART = choose(INSTANCE_OFFERS, parse_accept("application/dicom; transfer-syntax=*", None))
+SINGLE_PART = Asked(
+    choose(INSTANCE_OFFERS, parse_accept("application/dicom; transfer-syntax=*", None)), LINKS
+)
+WORKERS = Workers()
 
 # What every file of these tests says, so that these searches must find all of a data partition.
 _OF_ALL = ("", "StudyDate=20240101-20241231")
@@ -96,8 +101,10 @@ def _uids(dataset: Mapping[str, Mapping[str, object]]) -> tuple[str, str, str]:
 async def _retrieve(storage: Storage, address: Address) -> bytes | None:
     partition, study, series, instance = address
     try:
-        answer = await retrieve(storage, Scope(StudyKey(partition, study), series, instance), SINGLE_PART)
+        scope = Scope(StudyKey(partition, study), series, instance)
+        answer = await retrieve(storage, WORKERS, scope=scope, asked=SINGLE_PART)
     except NotFound:
         return None
-    assert not isinstance(answer.body, bytes)
+    if isinstance(answer.body, bytes):
+        return answer.body
     return b"".join([piece async for piece in answer.body])

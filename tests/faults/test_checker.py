@@ -66,8 +66,12 @@ async def _lengthen(storage: Storage, snapshot: Snapshot) -> None:
     await storage.blobs.put(keys.DICOM, name, content + NECK.content(), if_absent=False)
 
 
-def _without_blob(container: str) -> Damage:
-    return lambda storage, snapshot: storage.blobs.delete(container, sorted(snapshot.blobs[container])[0])
+def _without_blob(container: str, ending: str = "") -> Damage:
+    async def damage(storage: Storage, snapshot: Snapshot) -> None:
+        name = next(name for name in sorted(snapshot.blobs[container]) if name.endswith(ending))
+        await storage.blobs.delete(container, name)
+
+    return damage
 
 
 def _with_feed_row(**changed: str | int) -> Damage:
@@ -115,7 +119,8 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     "an anchor too many": (_archive_with("anchor||0000000000000001"), "missing or too many"),
     "a change left pending": (_archive_with("pending|0000000000000001"), "still pending"),
     "a blob lost": (_without_blob(keys.DICOM), "not the bytes that were sent"),
-    "metadata lost": (_without_blob(keys.METADATA), "no metadata"),
+    "metadata lost": (_without_blob(keys.METADATA, ".metadata"), "no metadata"),
+    "an index of bulk values lost": (_without_blob(keys.METADATA, ".bulk"), "no index of bulk values"),
     "an orphan blob": (_with_blob(keys.DICOM, "abc/p/1.2.3/x.dcm"), "no row names the blob"),
     "orphan metadata": (_with_blob(keys.METADATA, "abc/p/1.2.3/x.metadata"), "no row names the blob"),
     "bytes of a pack that nobody names": (_lengthen, "bytes of"),

@@ -3,11 +3,13 @@
 import json
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import islice, pairwise
 from random import Random
 from typing import Any, Final
 
+from shared.dicom.bulk import BulkIndex
+from shared.dicom.bulk_links import drop_bulk
 from shared.dicom.frames import FrameIndex
 from shared.dicom.meta import DEFLATED
 from shared.dicom.metadata import MAX_SORTED_BYTES, inflate
@@ -72,11 +74,33 @@ def _check_file(content: bytes, file: Part10File) -> None:
     assert file.number_of_frames >= 0
     if file.frames is not None:
         _check_frames(file, file.frames)
-    for span in file.bulk:
+    plain = json.loads(b"".join(drop_bulk([text])), parse_constant=_refuse)
+    assert not list(_references(plain))
+    _check_bulk(file, list(_references(json.loads(text))))
+
+
+def _check_bulk(file: Part10File, references: list[str]) -> None:
+    """Every reference leads to a value within the file."""
+    index = BulkIndex(file.bulk)
+    spans = {span.path: span for span in index}
+    # Of an element that comes twice the last one counts, in metadata and here.
+    assert spans.keys() >= set(references)
+    for span in spans.values():
         assert span.start >= 0
-        assert span.length > 0
-        if not _is_deflated(file):
-            assert span.start + span.length <= file.length
+        assert span.size > 0
+        assert _is_deflated(file) or span.start + span.length <= file.length
+        assert index.find(span.path) == span
+
+
+def _references(dataset: dict[str, Any], path: str = "") -> Iterator[str]:
+    """The BulkDataURI of every element that has one, which is its place."""
+    for key, element in dataset.items():
+        if "BulkDataURI" in element:
+            assert element["BulkDataURI"] == path + key
+            yield path + key
+        if element["vr"] == "SQ":
+            for number, inner in enumerate(element.get("Value", [])):
+                yield from _references(inner, f"{path}{key}/{number}/")
 
 
 def _check_dataset(dataset: dict[str, Any], *, is_sorted: bool) -> None:
@@ -87,9 +111,9 @@ def _check_dataset(dataset: dict[str, Any], *, is_sorted: bool) -> None:
         assert _KEY.fullmatch(key)
         assert not key.endswith("0000")
         assert not key.startswith("0002")
-        assert set(element) <= {"vr", "Value"}
+        assert set(element) in ({"vr"}, {"vr", "Value"}, {"vr", "BulkDataURI"})
         assert _VR.fullmatch(element["vr"])
-        assert element["vr"] not in _BULK
+        assert element["vr"] not in _BULK or "Value" not in element
         assert element.get("Value", [0]) != []
         if element["vr"] == "SQ":
             for inner in element.get("Value", []):

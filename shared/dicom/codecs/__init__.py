@@ -7,10 +7,11 @@ Importing this package imports none of them.
 from shared.dicom.codecs.attributes import Appearance, Window, appearance_of, describe
 from shared.dicom.codecs.elements import LossyHistory, changed_elements, pixel_vr
 from shared.dicom.codecs.errors import DamagedPixels, PixelError, UnsupportedPixels
-from shared.dicom.codecs.joining import join_frames
+from shared.dicom.codecs.joining import FrameJoiner, join_frames, joined_bytes
 from shared.dicom.codecs.model import MAX_FRAME_BYTES, Frame, PixelDescription
+from shared.dicom.codecs.references import presentation_of, references, with_values
 from shared.dicom.codecs.syntaxes import ENCODABLE, can_decode, is_lossy
-from shared.dicom.codecs.views import Picture, RenderOptions, Viewport
+from shared.dicom.codecs.views import Picture, Profile, RenderOptions, Viewport
 
 __all__ = [
     "ENCODABLE",
@@ -18,10 +19,12 @@ __all__ = [
     "Appearance",
     "DamagedPixels",
     "Frame",
+    "FrameJoiner",
     "LossyHistory",
     "Picture",
     "PixelDescription",
     "PixelError",
+    "Profile",
     "RenderOptions",
     "UnsupportedPixels",
     "Viewport",
@@ -29,13 +32,18 @@ __all__ = [
     "appearance_of",
     "can_decode",
     "changed_elements",
+    "check_frame",
     "decode_frame",
     "describe",
     "encode_frame",
     "is_lossy",
     "join_frames",
+    "joined_bytes",
     "pixel_vr",
+    "presentation_of",
+    "references",
     "render_frame",
+    "with_values",
 ]
 
 
@@ -64,6 +72,21 @@ def decode_frame(stored: bytes, description: PixelDescription, *, max_bytes: int
     from shared.dicom.codecs import decoding
 
     return decoding.decode_frame(stored, description, max_bytes)
+
+
+def check_frame(stored: bytes, description: PixelDescription) -> None:
+    """Compare what a compressed frame says of itself with the dataset, without decoding it.
+
+    Args:
+        stored: As for `decode_frame`.
+        description: As for `decode_frame`.
+
+    Raises:
+        PixelError: The frame would not be decoded.
+    """
+    from shared.dicom.codecs import decoding
+
+    decoding.check_frame(stored, description)
 
 
 def encode_frame(

@@ -18,6 +18,12 @@ from shared.dicom.codecs.model import PixelDescription
 Attributes = Mapping[str, object]
 """A dataset or sequence item as `json.loads` gives it."""
 
+DESCRIBING: Final = frozenset(
+    {"00280002", "00280004", "00280006", "00280010", "00280011"}
+    | {"00280100", "00280101", "00280102", "00280103"}
+)
+"""The elements that `describe` reads."""
+
 _SHARED, _PER_FRAME = "52009229", "52009230"
 _TRANSFORMATION, _FRAME_VOI = "00289145", "00289132"
 _OPTICAL_PATHS, _ICC_PROFILE = "00480105", "00282000"
@@ -27,6 +33,9 @@ _PALETTES: Final = (
     ("00281103", "00281203", "00281223"),
 )
 _FLOAT_BITS: Final = (32, 64)
+_NOT_FOR_DISPLAY: Final = frozenset(f"1.2.840.10008.5.1.4.1.1.12.{number}" for number in (1, 2, 3))
+"""X-Ray Angiographic and Radiofluoroscopic images: their modality tables give values to measure with, and the
+stored ones are what is shown (PS3.3 C.8.7.1.1.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +122,8 @@ def appearance_of(attributes: Attributes, frame: int, *, signed: bool = False) -
     modality = _first_with(("00281052", "00281053"), groups, _TRANSFORMATION) or {}
     voi = _first_with(("00281050", "00281051"), groups, _FRAME_VOI) or {}
     slope, intercept = _number(modality, "00281053"), _number(modality, "00281052")
-    modality_lut = _lut_of(_items(attributes, "00283000"), signed=signed)
+    shown = _text(attributes, "00080016") not in _NOT_FOR_DISPLAY
+    modality_lut = _lut_of(_items(attributes, "00283000"), signed=signed) if shown else None
     tabled = modality_lut is not None and slope is None
     return Appearance(
         # A slope of zero would make every picture one grey.
@@ -121,9 +131,7 @@ def appearance_of(attributes: Attributes, frame: int, *, signed: bool = False) -
         intercept=intercept or 0.0,
         modality_lut=modality_lut if tabled else None,
         window=_window(voi),
-        voi_lut=_lut_of(
-            [item for group in (voi, attributes) for item in _items(group, "00283010")], signed=signed
-        ),
+        voi_lut=_lut_of(_voi_tables(groups), signed=signed),
         inverse=_text(attributes, "20500020") == "INVERSE",
         palette=_palette(attributes, signed=signed),
         padding=_padding(attributes, signed=signed),
@@ -146,6 +154,11 @@ def _first_with(keys: Sequence[str], groups: Sequence[Attributes], sequence: str
             if all(_number(item, key) is not None for key in keys):
                 return item
     return None
+
+
+def _voi_tables(groups: Sequence[Attributes]) -> list[Attributes]:
+    places = (place for group in groups for place in (*_items(group, _FRAME_VOI)[:1], group))
+    return [item for place in places for item in _items(place, "00283010")]
 
 
 def _window(voi: Attributes) -> Window | None:

@@ -18,7 +18,7 @@ from shared.dicom.codecs.errors import DamagedPixels, UnsupportedPixels, failing
 from shared.dicom.codecs.jpegxl import read_jpeg_xl
 from shared.dicom.codecs.model import Frame, PixelDescription, check_description
 from shared.dicom.codecs.samples import swap, to_bytes
-from shared.dicom.codecs.streams import Coding, Colours, check_stream, read_jpeg, read_jpeg_2000
+from shared.dicom.codecs.streams import Coding, Colours, Stream, check_stream, read_jpeg, read_jpeg_2000
 from shared.dicom.codecs.syntaxes import EXPLICIT_LITTLE, JPEG_XL_LOSSLESS, SYNTAXES, Family
 
 Decoder = Callable[[bytes, PixelDescription], Frame]
@@ -34,6 +34,14 @@ def decode_frame(stored: bytes, description: PixelDescription, max_bytes: int) -
         raise UnsupportedPixels("Pixels in floating point are not compressed by this transfer syntax.")
     frame = DECODERS[syntax.family](stored, description)
     return Frame(frame.content, replace(frame.description, transfer_syntax=EXPLICIT_LITTLE))
+
+
+def check_frame(stored: bytes, description: PixelDescription) -> None:
+    """See `shared.dicom.codecs.check_frame`."""
+    syntax = SYNTAXES.get(description.transfer_syntax)
+    read = READERS.get(syntax.family) if syntax else None
+    if read:
+        check_stream(read(stored), description)
 
 
 def _native(stored: bytes, description: PixelDescription) -> Frame:
@@ -137,6 +145,13 @@ def _by_pixel(description: PixelDescription) -> PixelDescription:
 
 
 NATIVE_FAMILIES: Final = frozenset({Family.NATIVE, Family.BIG_ENDIAN, Family.DEFLATED, Family.RLE})
+
+READERS: Final[dict[Family, Callable[[bytes], Stream]]] = {
+    Family.JPEG: read_jpeg,
+    Family.JPEG_2000: read_jpeg_2000,
+    Family.JPEG_XL: read_jpeg_xl,
+}
+"""The families whose frames tell their own size."""
 
 DECODERS: Final[dict[Family, Decoder]] = {
     Family.NATIVE: _native,

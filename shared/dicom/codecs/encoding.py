@@ -10,7 +10,7 @@ import numpy as np
 from shared.dicom.codecs import rle
 from shared.dicom.codecs.errors import UnsupportedPixels, failing_as
 from shared.dicom.codecs.model import Frame, PixelDescription, check_description
-from shared.dicom.codecs.samples import Samples, from_bytes
+from shared.dicom.codecs.samples import Samples, from_bytes, stored_values
 from shared.dicom.codecs.syntaxes import (
     EXPLICIT_LITTLE,
     HTJ2K_LOSSLESS,
@@ -49,6 +49,7 @@ def encode_frame(
         raise UnsupportedPixels("Pixels in floating point are not compressed.")
     _check(description, transfer_syntax)
     samples = _bits(content, description) if transfer_syntax == RLE else from_bytes(content, description)
+    samples = _values_alone(samples, description)
     with failing_as(UnsupportedPixels, "The frame cannot be encoded."):
         # A copy, since libraries look at strides that mean nothing where there is one row or column.
         encoded = ENCODERS[transfer_syntax](samples.copy(), description)
@@ -60,6 +61,16 @@ def _bits(content: bytes, description: PixelDescription) -> Samples:
     if description.bits_allocated != 1:
         return from_bytes(content, description)
     return np.frombuffer(content, np.uint8, description.frame_bytes).reshape(1, -1)
+
+
+def _values_alone(samples: Samples, description: PixelDescription) -> Samples:
+    """Samples with nothing but their sign in unused bits: streams have no room for overlays (PS3.5 8.2)."""
+    low, high = 0, 1 << description.bits_stored
+    if description.signed:
+        low, high = -high // 2, high // 2
+    if description.high_bit == description.bits_stored - 1 and samples.min() >= low and samples.max() < high:
+        return samples
+    return stored_values(samples, description)
 
 
 def _described(description: PixelDescription, transfer_syntax: str) -> PixelDescription:
@@ -75,6 +86,7 @@ def _described(description: PixelDescription, transfer_syntax: str) -> PixelDesc
         transfer_syntax=transfer_syntax,
         photometric_interpretation=colours,
         planar_configuration=0,
+        high_bit=description.bits_stored - 1,
     )
 
 
@@ -100,29 +112,18 @@ def _is_rgb(description: PixelDescription) -> bool:
 
 
 def _jpeg_2000(samples: Samples, description: PixelDescription) -> bytes:
-    depth = description.bits_allocated
-    if _fits(samples, description):
-        depth = description.bits_stored
     encoded = imagecodecs.jpeg2k_encode(
         samples,
         level=0,
         codecformat="j2k",
         planar=False,
-        bitspersample=depth,
+        bitspersample=description.bits_stored,
         resolutions=_levels(description) + 1,
         reversible=True,
         mct=_is_rgb(description),
         numthreads=1,
     )
     return bytes(encoded)
-
-
-def _fits(samples: Samples, description: PixelDescription) -> bool:
-    """Whether no sample uses bits beyond Bits Stored, as those of old overlays do."""
-    low, high = 0, 1 << description.bits_stored
-    if description.signed:
-        low, high = -high // 2, high // 2
-    return bool(samples.min() >= low and samples.max() < high)
 
 
 def _levels(description: PixelDescription) -> int:

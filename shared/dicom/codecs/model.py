@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from shared.dicom.codecs.errors import UnsupportedPixels
+from shared.dicom.codecs.syntaxes import is_coded
 
 MAX_FRAME_BYTES: Final = 128 * 1024 * 1024
 """A native frame beyond it is refused. JPEG 2000 takes the most room meanwhile: up to six times as much to
@@ -63,6 +64,12 @@ class PixelDescription:
         """Bytes of a native frame; bits are padded to a whole byte."""
         bits = self.pixels * self.samples_per_pixel * self.bits_allocated
         return (bits * 2 // 3 if self.halves_chroma else bits + 7) // 8
+
+    @property
+    def decoded_bytes(self) -> int:
+        """Bytes of a frame once it is decoded: chroma that pixels share comes out of a codec whole."""
+        whole = self.halves_chroma and is_coded(self.transfer_syntax)
+        return self.frame_bytes * 3 // 2 if whole else self.frame_bytes
 
 
 @dataclass(frozen=True, slots=True)

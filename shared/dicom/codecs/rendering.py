@@ -1,6 +1,7 @@
 """Native frames to pictures for people: 8 bits, grey or RGB, as JPEG, PNG or GIF."""
 
 import io
+import math
 from typing import Any, Final
 
 import numpy as np
@@ -10,6 +11,7 @@ from shared.dicom.codecs.attributes import Appearance
 from shared.dicom.codecs.errors import UnsupportedPixels, failing_as
 from shared.dicom.codecs.luts import Lut
 from shared.dicom.codecs.model import Frame, PixelDescription, check_description
+from shared.dicom.codecs.profiles import with_profile
 from shared.dicom.codecs.samples import Samples, from_bytes, stored_values
 from shared.dicom.codecs.shading import Shades, by_block, look_up, shade
 from shared.dicom.codecs.syntaxes import EXPLICIT_LITTLE
@@ -38,7 +40,7 @@ def render_frame(frame: Frame, appearance: Appearance, options: RenderOptions, m
         image = Image.fromarray(shade(samples, description, appearance, options.window))
     with failing_as(UnsupportedPixels, "The picture cannot be written."):
         placed = _placed(image, options.viewport) if options.viewport else image
-        return _written(placed, appearance, options)
+        return _written(*with_profile(placed, appearance.icc_profile, options.profile), options)
 
 
 def _palette(stored: Samples, palette: tuple[Lut, ...]) -> Shades:
@@ -88,28 +90,34 @@ def _full_range(samples: Shades) -> Shades:
 def _placed(image: Image.Image, viewport: Viewport) -> Image.Image:
     """The region of a viewport, scaled and flipped."""
     view = fit(viewport, image.width, image.height)
+    left, top, right, bottom = view.region
+    # Cut out first, or the edge of the picture would have something of what lies beyond the region.
+    whole = (math.floor(left), math.floor(top), math.ceil(right), math.ceil(bottom))
+    if whole != (0, 0, *image.size):
+        image = image.crop(whole)
+    box = (left - whole[0], top - whole[1], right - whole[0], bottom - whole[1])
     # Bilinear over all pixels that become one; a first coarse step makes thumbnails of large frames cheap.
-    image = image.resize(view.size, Image.Resampling.BILINEAR, box=view.region, reducing_gap=2.0)
+    image = image.resize(view.size, Image.Resampling.BILINEAR, box=box, reducing_gap=2.0)
     if view.mirrored:
         image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     return image.transpose(Image.Transpose.FLIP_TOP_BOTTOM) if view.upside_down else image
 
 
-def _written(image: Image.Image, appearance: Appearance, options: RenderOptions) -> bytes:
+def _written(image: Image.Image, profile: bytes, options: RenderOptions) -> bytes:
     saved = io.BytesIO()
-    image.save(saved, options.picture.name, **_save_options(appearance, options))
+    image.save(saved, options.picture.name, **_save_options(profile, options))
     return saved.getvalue()
 
 
-def _save_options(appearance: Appearance, options: RenderOptions) -> dict[str, Any]:
+def _save_options(profile: bytes, options: RenderOptions) -> dict[str, Any]:
     chosen: dict[str, Any] = {}
     if options.picture is Picture.JPEG:
         subsampling = "4:4:4" if options.quality >= FULL_CHROMA_QUALITY else "4:2:0"
         chosen = {"quality": options.quality, "subsampling": subsampling}
     if options.picture is Picture.PNG:
         chosen = {"compress_level": PNG_LEVEL}
-    if options.profile and appearance.icc_profile and options.picture is not Picture.GIF:
-        chosen["icc_profile"] = appearance.icc_profile
+    if profile and options.picture is not Picture.GIF:
+        chosen["icc_profile"] = profile
     return chosen
 
 

@@ -97,6 +97,12 @@ def can_decode(transfer_syntax: str) -> bool:
     return transfer_syntax in SYNTAXES
 
 
+def is_coded(transfer_syntax: str) -> bool:
+    """Whether frames of this transfer syntax are coded anew pixel by pixel, and not as the bytes they are."""
+    plain = (Family.NATIVE, Family.BIG_ENDIAN, Family.DEFLATED)
+    return transfer_syntax in SYNTAXES and SYNTAXES[transfer_syntax].family not in plain
+
+
 def is_lossy(transfer_syntax: str) -> bool:
     """Whether this transfer syntax is meant for compression that loses something."""
     return bool(SYNTAXES.get(transfer_syntax, Syntax(Family.NATIVE)).lossy_method)

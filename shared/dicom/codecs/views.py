@@ -8,7 +8,8 @@ from shared.dicom.codecs.attributes import Window
 from shared.dicom.codecs.errors import UnsupportedPixels
 
 MAX_PICTURE_PIXELS: Final = 64 * 1024 * 1024
-"""A larger viewport is refused."""
+MAX_PICTURE_SIDE: Final = 65_500
+"""The most that JPEG holds. A larger picture is refused."""
 
 
 class Picture(Enum):
@@ -19,14 +20,27 @@ class Picture(Enum):
     GIF = "image/gif"
 
 
+class Profile(Enum):
+    """What is done with ICC profiles: the `iccprofile` parameter (PS3.18 8.3.5.1.5)."""
+
+    NO = "no"
+    """None is in the picture."""
+
+    YES = "yes"
+    """The dataset's own is in a picture in colour, or that of sRGB where the dataset has none."""
+
+    SRGB = "srgb"
+    """Colours are converted to sRGB, whose profile is in the picture."""
+
+
 @dataclass(frozen=True, slots=True)
 class Viewport:
-    """The `viewport` parameter: the region to show, and the room it is scaled into (PS3.18 8.3.5.1.2)."""
+    """The region to show, and the room it is scaled into (PS3.18 8.3.5.1.3 and 9.4.1.2)."""
 
-    width: int
-    """Pixels of the picture at most; the shape of the region is kept."""
+    width: int | None
+    """Pixels of the picture at most; the shape of the region is kept. None where only the height counts."""
 
-    height: int
+    height: int | None
 
     left: float = 0.0
     """Where the region starts, in pixels of the frame."""
@@ -38,6 +52,12 @@ class Viewport:
 
     down: float | None = None
     """Height of the region, negative to flip it upside down; None for all there is."""
+
+    relative: bool = False
+    """Whether the region is given in fractions of the frame instead."""
+
+    enlarges: bool = True
+    """Whether a region smaller than the room is scaled up to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +72,7 @@ class RenderOptions:
     """In place of the dataset's."""
 
     viewport: Viewport | None = None
-    profile: bool = False
-    """Whether the dataset's ICC profile is put into the picture."""
+    profile: Profile = Profile.NO
 
 
 class View(NamedTuple):
@@ -75,14 +94,28 @@ def fit(viewport: Viewport, columns: int, rows: int) -> View:
     Raises:
         UnsupportedPixels: The region lies outside the frame, or the viewport is none or too large.
     """
-    across = columns - viewport.left if viewport.across is None else viewport.across
-    down = rows - viewport.top if viewport.down is None else viewport.down
-    left, right = max(viewport.left, 0.0), min(viewport.left + abs(across), columns)
-    top, bottom = max(viewport.top, 0.0), min(viewport.top + abs(down), rows)
+    wide, high = (columns, rows) if viewport.relative else (1, 1)
+    start, end = viewport.left * wide, viewport.top * high
+    across = columns - start if viewport.across is None else viewport.across * wide
+    down = rows - end if viewport.down is None else viewport.down * high
+    left, right = max(start, 0.0), min(start + abs(across), columns)
+    top, bottom = max(end, 0.0), min(end + abs(down), rows)
     if not (left < right and top < bottom):
         raise UnsupportedPixels("The region of the viewport holds nothing of the frame.")
-    if viewport.width < 1 or viewport.height < 1 or viewport.width * viewport.height > MAX_PICTURE_PIXELS:
-        raise UnsupportedPixels(f"A viewport has 1 to {MAX_PICTURE_PIXELS} pixels.")
-    scale = min(viewport.width / (right - left), viewport.height / (bottom - top))
-    size = max(round((right - left) * scale), 1), max(round((bottom - top) * scale), 1)
+    size = _size(viewport, right - left, bottom - top)
     return View((left, top, right, bottom), size, across < 0, down < 0)
+
+
+def _size(viewport: Viewport, across: float, down: float) -> tuple[int, int]:
+    sides = ((viewport.width, across), (viewport.height, down))
+    if any(room is not None and room < 1 for room, _ in sides):
+        raise UnsupportedPixels("A viewport has at least one pixel.")
+    scale = min((room / side for room, side in sides if room is not None), default=1.0)
+    if not viewport.enlarges:
+        scale = min(scale, 1.0)
+    columns, rows = max(round(across * scale), 1), max(round(down * scale), 1)
+    if columns * rows > MAX_PICTURE_PIXELS or max(columns, rows) > MAX_PICTURE_SIDE:
+        raise UnsupportedPixels(
+            f"A viewport has up to {MAX_PICTURE_PIXELS} pixels, and {MAX_PICTURE_SIDE} on a side."
+        )
+    return columns, rows

@@ -103,7 +103,14 @@ def read(data: bytes, parts: Iterable[Chunk] | None = None, *, checks: Checks = 
 
 
 def json_of(file: Part10File) -> dict[str, JsonElement]:
-    """The metadata as they leave the service."""
+    """The metadata without Available Transfer Syntax UID, which all have."""
+    found = whole_json_of(file)
+    assert found.pop("00083002") == {"vr": "UI", "Value": [file.transfer_syntax]}
+    return found
+
+
+def whole_json_of(file: Part10File) -> dict[str, JsonElement]:
+    """The metadata as they are stored."""
 
     def refuse(literal: str) -> None:
         raise AssertionError(f"{literal} is no JSON")

@@ -338,5 +338,6 @@ def test_a_file_cut_anywhere_is_refused_or_ends_between_two_elements() -> None:
         assert cut.length == end
         assert cut.frames is None or end > len(ODD) - 9
 
-    # Behind group 0002 and behind each element, and before the last delimiter, which loses no frame.
-    assert len(kept) == 1 + len(whole) + 1 + 1
+    # Behind group 0002 and behind each element but the last, and before the last delimiter, which loses no
+    # frame.
+    assert len(kept) == 1 + len(whole) - 1 + 1

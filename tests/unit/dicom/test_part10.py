@@ -9,9 +9,9 @@ from random import Random
 
 import pytest
 
-from shared.dicom import dataset as dataset_module
 from shared.dicom import metadata as metadata_module
-from shared.dicom.part10 import PREAMBLE, BulkSpan, Identity, NotDicom, Part10Reader
+from shared.dicom.levels import MAX_VALUE_BYTES
+from shared.dicom.part10 import PREAMBLE, BulkIndex, BulkSpan, Identity, NotDicom, Part10Reader
 from tests.unit.dicom.making import (
     BIG,
     DEFLATED,
@@ -45,6 +45,11 @@ UIDS = (
 IDENTITY = Identity(study="1.2", series="1.2.3", instance="1.2.3.4", sop_class="1.2.840.10008.5.1.4.1.1.2")
 NAME = explicit(0x00100010, "PN", b"A^B ")
 NAME_JSON = {"vr": "PN", "Value": [{"Alphabetic": "A^B"}]}
+
+
+def referred(tag: int, vr: str = "UN") -> dict[str, dict[str, str]]:
+    """An element whose value is elsewhere."""
+    return {f"{tag:08X}": {"vr": vr, "BulkDataURI": f"{tag:08X}"}}
 
 
 def deflated(dataset: bytes) -> bytes:
@@ -99,8 +104,8 @@ def test_attributes_are_those_search_needs_trimmed() -> None:
     assert json_of(file)["00100010"] == {"vr": "PN", "Value": [{"Alphabetic": "A^B\0"}]}
 
 
-def test_bulk_values_and_group_lengths_stay_out_and_private_ones_stay_in() -> None:
-    """At every level; keys ascend in upper case (API rules section 7.2)."""
+def test_bulk_values_are_named_by_reference_and_group_lengths_stay_out() -> None:
+    """At every level; keys ascend in upper case (PS3.18 F.2.2)."""
     inner = (
         explicit(0x00090010, "LO", b"ME")
         + explicit(0x00091001, "OB", b"abcd")
@@ -122,17 +127,24 @@ def test_bulk_values_and_group_lengths_stay_out_and_private_ones_stay_in() -> No
             "vr": "SQ",
             "Value": [
                 {},
-                {"00090010": {"vr": "LO", "Value": ["ME"]}, "00091002": {"vr": "SL", "Value": [1]}},
+                {
+                    "00090010": {"vr": "LO", "Value": ["ME"]},
+                    "00091001": {"vr": "OB", "BulkDataURI": "00081140/1/00091001"},
+                    "00091002": {"vr": "SL", "Value": [1]},
+                },
             ],
         },
+        "00091001": {"vr": "UN", "BulkDataURI": "00091001"},
         "0020000D": {"vr": "UI", "Value": ["1.2"]},
+        "00420011": {"vr": "OB", "BulkDataURI": "00420011"},
     }
-    assert [(span.path, span.vr) for span in file.bulk] == [
-        ("00081140.1.00091001", "OB"),
+    spans = list(BulkIndex(file.bulk))
+    assert [(span.path, span.vr) for span in spans] == [
+        ("00081140/1/00091001", "OB"),
         ("00091001", "UN"),
         ("00420011", "OB"),
     ]
-    assert [data[span.start : span.start + span.length] for span in file.bulk] == [b"abcd", b"xyz ", b"%PDF"]
+    assert [data[span.start : span.start + span.length] for span in spans] == [b"abcd", b"xyz ", b"%PDF"]
 
 
 SEQUENCES = {
@@ -192,7 +204,7 @@ VRS = {
     "implicit, unknown": (
         IMPLICIT,
         implicit(0x00080061, b"CT") + implicit(0x00089999, b"CT"),
-        {"00080061": {"vr": "CS", "Value": ["CT"]}},
+        {"00080061": {"vr": "CS", "Value": ["CT"]}, **referred(0x00089999)},
     ),
     "implicit, private creator": (
         IMPLICIT,
@@ -202,9 +214,10 @@ VRS = {
         {
             "00290010": {"vr": "LO", "Value": ["SIEMENS MEDCOM HEADER"]},
             "00291008": {"vr": "CS", "Value": ["A"]},
+            **referred(0x00291099),
         },
     ),
-    "implicit, private without creator": (IMPLICIT, implicit(0x00291008, b"A "), {}),
+    "implicit, private without creator": (IMPLICIT, implicit(0x00291008, b"A "), referred(0x00291008)),
     "implicit, unsigned": (
         IMPLICIT,
         implicit(0x00280103, b"\0\0") + implicit(0x00280106, b"\xff\xff"),
@@ -213,7 +226,11 @@ VRS = {
     "implicit, signed": (
         IMPLICIT,
         implicit(0x00280103, b"\1\0") + implicit(0x00280106, b"\xff\xff") + implicit(0x00283006, b"\0\0"),
-        {"00280103": {"vr": "US", "Value": [1]}, "00280106": {"vr": "SS", "Value": [-1]}},
+        {
+            "00280103": {"vr": "US", "Value": [1]},
+            "00280106": {"vr": "SS", "Value": [-1]},
+            **referred(0x00283006, "OW"),
+        },
     ),
     "explicit declared, implicit written": (
         EXPLICIT,
@@ -238,9 +255,21 @@ VRS = {
         explicit(0x00280010, "UN", b"\1\0", order=">"),
         {"00280010": {"vr": "US", "Value": [1]}},
     ),
-    "a standard sequence as UN": (EXPLICIT, explicit(0x00081140, "UN", item(NAME)), {}),
-    "a VR nobody knows, short": (EXPLICIT, b"\x09\0\1\x10ZZ\2\0ab" + NAME, {"00100010": NAME_JSON}),
-    "a VR nobody knows, wide": (EXPLICIT, b"\x09\0\1\x10ZZ\0\0\2\0\0\0ab" + NAME, {"00100010": NAME_JSON}),
+    "a standard sequence as UN": (
+        EXPLICIT,
+        explicit(0x00081140, "UN", item(NAME)),
+        referred(0x00081140),
+    ),
+    "a VR nobody knows, short": (
+        EXPLICIT,
+        b"\x09\0\1\x10ZZ\2\0ab" + NAME,
+        {"00100010": NAME_JSON, **referred(0x00091001)},
+    ),
+    "a VR nobody knows, wide": (
+        EXPLICIT,
+        b"\x09\0\1\x10ZZ\0\0\2\0\0\0ab" + NAME,
+        {"00100010": NAME_JSON, **referred(0x00091001)},
+    ),
     "no VR": (
         EXPLICIT,
         NAME + b"\x10\0\x20\0\2\0\0\0ab",
@@ -305,10 +334,15 @@ def test_fronts_that_are_accepted(front: bytes, preamble: bool) -> None:
     assert reader.starts_with_preamble is preamble
     assert reader.transfer_syntax == file.transfer_syntax == EXPLICIT
     assert file.length == len(stored)
-    assert file.bulk == (BulkSpan("00420011", "OB", stored.index(b"%PDF"), 4),)
+    document = BulkIndex(file.bulk).find("00420011")
+    assert document == BulkSpan("00420011", "OB", stored.index(b"%PDF"), 4)
     assert file.frames is not None
     assert file.frames.span(1).start == stored.index(b"pixels")
-    assert json_of(file) == {"00100010": NAME_JSON}
+    assert json_of(file) == {
+        "00100010": NAME_JSON,
+        "00420011": {"vr": "OB", "BulkDataURI": "00420011"},
+        "7FE00010": {"vr": "OW", "BulkDataURI": "7FE00010"},
+    }
 
 
 REFUSED = {
@@ -389,17 +423,22 @@ def test_a_file_may_come_in_any_pieces(largest: int) -> None:
 
 def test_a_value_longer_than_the_limit_is_bulk() -> None:
     """So that no value is ever held that the sender chose to make huge."""
-    text = b"x" * (dataset_module.MAX_VALUE_BYTES + 2)
+    text = b"x" * (MAX_VALUE_BYTES + 2)
 
     file = read(file_of(explicit(0x00080060, "CS", b"CT") + explicit(0x00091001, "UT", text) + NAME))
 
-    assert json_of(file) == {"00080060": {"vr": "CS", "Value": ["CT"]}, "00100010": NAME_JSON}
-    assert [(span.path, span.vr, span.length) for span in file.bulk] == [("00091001", "UT", len(text))]
+    assert json_of(file) == {
+        "00080060": {"vr": "CS", "Value": ["CT"]},
+        "00091001": {"vr": "UT", "BulkDataURI": "00091001"},
+        "00100010": NAME_JSON,
+    }
+    (span,) = BulkIndex(file.bulk)
+    assert (span.path, span.vr, span.length) == ("00091001", "UT", len(text))
 
 
 def test_values_up_to_the_limit_are_kept() -> None:
     """Long texts come in several pieces and stay inline."""
-    text = b"x" * dataset_module.MAX_VALUE_BYTES
+    text = b"x" * MAX_VALUE_BYTES
     data = file_of(explicit(0x00091001, "UT", text))
 
     assert json_of(read(data, pieces(data, Random(0), largest=200_000))) == {
@@ -407,14 +446,17 @@ def test_values_up_to_the_limit_are_kept() -> None:
     }
 
 
-def test_more_bulk_values_than_are_noted_do_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The list is bounded; the rest is only left out."""
-    monkeypatch.setattr(dataset_module, "MAX_BULK_SPANS", 2)
+def test_however_many_bulk_values_are_found_again() -> None:
+    """What is noted of them is compressed while the file is read."""
+    data = file_of(b"".join(explicit(0x00090000 + index, "OB", b"ab") for index in range(1, 5000)))
 
-    file = read(file_of(b"".join(explicit(0x00091001 + index, "OB", b"ab") for index in range(5))))
+    file = read(data)
 
-    assert len(file.bulk) == 2
-    assert json_of(file) == {}
+    assert len(list(BulkIndex(file.bulk))) == len(json_of(file)) == 4999
+    assert len(file.bulk) < 40_000
+    found = BulkIndex(file.bulk).find("00091234")
+    assert found is not None
+    assert data[found.start - 12 :][:4] == b"\x09\x00\x34\x12"
 
 
 @pytest.mark.parametrize("limit", ["MAX_METADATA_BYTES", "MAX_TEXT_BYTES"])

@@ -7,7 +7,7 @@ import pytest
 
 from shared.dicom import pixels
 from shared.dicom.frames import FrameIndex, cut_frame
-from shared.dicom.part10 import NotDicom
+from shared.dicom.part10 import BulkIndex, NotDicom
 from tests.unit.dicom.making import (
     DEFLATED,
     EXPLICIT,
@@ -137,7 +137,8 @@ def test_pixels_of_an_icon_are_no_frames() -> None:
 
     assert file.frames is not None
     assert (file.frames.count, file.frames.frame_bits) == (1, 32)
-    assert [span.path for span in file.bulk] == ["00880200.0.7FE00010", "00880200.1.7FE00010"]
+    paths = [span.path for span in BulkIndex(file.bulk)]
+    assert paths == ["00880200/0/7FE00010", "00880200/1/7FE00010", "7FE00010"]
 
 
 def test_no_pixel_data_mean_no_frames() -> None:

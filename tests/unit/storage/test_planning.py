@@ -199,9 +199,9 @@ def test_the_pending_change_of_an_unchanged_study_names_no_row() -> None:
 
 def test_details_in_blobs_are_told_to_the_feed() -> None:
     """So that a deletion knows what to remove."""
-    change = planning.change_of(replace(new(), metadata_blob="m", frames_blob="f"))
+    change = planning.change_of(replace(new(), metadata_blob="m", frames_blob="f", bulk_blob="b"))
 
-    assert change.details == ("m", "f")
+    assert change.details == ("m", "f", "b")
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,8 @@ import pytest
 
 from shared.dicom.frames import FrameSpan
 from shared.errors import BadRequest, NotFound
-from shared.wado.frames import frame_bytes, parse_frames
+from shared.wado.frame_bytes import frame_bytes
+from shared.wado.frames import parse_frames
 
 
 @pytest.mark.parametrize(
@@ -23,14 +24,16 @@ def test_lists_of_numbers(text: str, expected: list[int]) -> None:
     assert parse_frames(text) == expected
 
 
-@pytest.mark.parametrize("text", ["", " ", "0", "-1", "1,0", "3,-2"])
+@pytest.mark.parametrize("text", ["", " ", ",", " , ", "0", "-1", "1,0", "3,-2"])
 def test_numbers_below_one_are_malformed(text: str) -> None:
     """400, as an empty list is."""
     with pytest.raises(BadRequest):
         parse_frames(text)
 
 
-@pytest.mark.parametrize("text", ["a", "1,a", "1.5", "1,", ",1", "1;2", "0x1", "1-3"])
+@pytest.mark.parametrize(
+    "text", ["a", "1,a", "1.5", "1,", ",1", "1;2", "0x1", "1-3", "1_0", "+1", "\u0661", "9" * 5000]
+)
 def test_what_is_no_number_names_nothing(text: str) -> None:
     """404: no such route."""
     with pytest.raises(NotFound):

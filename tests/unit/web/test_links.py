@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.web.links import Links, find_origin, resolve
+from shared.web.links import Links, find_origin, own_origin, resolve
 
 
 @pytest.mark.parametrize(
@@ -77,3 +77,21 @@ def test_every_level_has_its_url() -> None:
 )
 def test_an_address_is_made_absolute(base: str, address: str, absolute: str) -> None:
     assert resolve(base, address) == absolute
+
+
+@pytest.mark.parametrize(
+    ("public_url", "host", "root"),
+    [
+        ("https://pacs.example/dicom/", "app.azurewebsites.net", "https://pacs.example/dicom/v2"),
+        ("", "app.azurewebsites.net", "https://app.azurewebsites.net/v2"),
+        ("", "localhost:7071", "http://localhost:7071/v2"),
+        ("", "127.0.0.1:7071", "http://127.0.0.1:7071/v2"),
+        ("", "[::1]:7071", "http://[::1]:7071/v2"),
+        ("", "localhost.example.org", "https://localhost.example.org/v2"),
+        ("", "127.example.org", "https://127.example.org/v2"),
+        ("", "", "http://localhost/v2"),
+    ],
+)
+def test_the_service_has_a_name_of_its_own(public_url: str, host: str, root: str) -> None:
+    """What is written before any client asks; on one's own machine there is no TLS."""
+    assert own_origin(public_url, host).links("v2").root == root

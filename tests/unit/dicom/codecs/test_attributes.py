@@ -222,3 +222,21 @@ def test_elements_of_any_shape_are_borne(wrong: object) -> None:
     assert appearance_of(dict.fromkeys(keys, wrong), 1) == Appearance()
     assert describe({**IMAGE, "00280004": wrong, "00280103": wrong}, JPEG_LS).signed is False
     assert grey().signed is False
+
+
+def test_angiography_is_shown_as_stored() -> None:
+    """PS3.3 C.8.7.1.1.2: its modality table gives values to measure with."""
+    dataset = {"00283000": _lut(_binary(WORDS), 3, 5, 8)}
+
+    for number, shown in ((1, False), (2, False), (3, False), (4, True)):
+        sop_class = {"00080016": _element("UI", f"1.2.840.10008.5.1.4.1.1.12.{number}")}
+        assert bool(appearance_of({**dataset, **sop_class}, 1).modality_lut) is shown
+
+
+def test_voi_tables_may_stand_in_functional_groups() -> None:
+    """PS3.3 C.7.6.16.2.10b."""
+    group: dict[str, object] = {"00289132": _sequence({"00283010": _lut(_binary(WORDS), 3, 5, 8)})}
+
+    assert appearance_of({"52009230": _sequence({}, group)}, 2).voi_lut == Lut(5, 8, WORDS)
+    assert appearance_of({"52009230": _sequence({}, group)}, 1).voi_lut is None
+    assert appearance_of({"52009229": _sequence(group)}, 1).voi_lut == Lut(5, 8, WORDS)

@@ -59,9 +59,9 @@ def test_damage_yields_pixels_or_a_refusal(seed: Frame) -> None:
     size = replace(seed.description, photometric_interpretation="RGB").frame_bytes
     refused = 0
     for _ in range(CASES):
-        damaged = _damaged(seed.content, random)
+        changed = damaged(seed.content, random)
         try:
-            frame = decode_frame(damaged, seed.description)
+            frame = decode_frame(changed, seed.description)
         except PixelError:
             refused += 1
             continue
@@ -70,7 +70,8 @@ def test_damage_yields_pixels_or_a_refusal(seed: Frame) -> None:
     assert refused or seed.description.bits_allocated == 16
 
 
-def _damaged(content: bytes, random: Random) -> bytes:
+def damaged(content: bytes, random: Random) -> bytes:
+    """A frame with something wrong in it, more often near its front."""
     changed = bytearray(content)
     for _ in range(random.choice((1, 1, 2, 5, 20))):
         at = random.randrange(min(len(changed), random.choice((64, 200, 10_000))) or 1)

@@ -13,6 +13,7 @@ from shared.dicom.codecs import (
     PixelDescription,
     UnsupportedPixels,
     can_decode,
+    check_frame,
     decode_frame,
     encode_frame,
 )
@@ -313,6 +314,19 @@ def test_a_frame_of_another_size_than_declared_is_damaged(
 
     with pytest.raises(DamagedPixels, match=reason):
         decode_frame(stream, replace(declared, transfer_syntax=target))
+
+
+@pytest.mark.parametrize(("target", "declared", "reason"), MISMATCHES[:3])
+def test_a_header_tells_so_before_a_frame_is_decoded(
+    target: str, declared: PixelDescription, reason: str
+) -> None:
+    """A good one, and one that says nothing of its size, pass."""
+    frame = encode_frame(smooth(grey()), grey(), target)
+
+    check_frame(frame.content, frame.description)
+    check_frame(b"", grey())
+    with pytest.raises(DamagedPixels, match=reason):
+        check_frame(frame.content, replace(declared, transfer_syntax=target))
 
 
 def test_deeper_samples_than_allocated_are_damaged() -> None:

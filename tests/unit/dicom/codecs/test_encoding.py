@@ -12,7 +12,8 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import UID
 
 from shared.dicom.codecs import PixelDescription, UnsupportedPixels, decode_frame, encode_frame
-from shared.dicom.codecs.samples import from_bytes
+from shared.dicom.codecs.samples import from_bytes, stored_values
+from shared.dicom.codecs.streams import read_jpeg_2000
 from shared.dicom.codecs.syntaxes import (
     EXPLICIT_BIG,
     EXPLICIT_LITTLE,
@@ -70,12 +71,31 @@ def test_depths_that_few_syntaxes_take_survive_there(bits: int, target: str) -> 
         assert _survives(description, target, noise(description))
 
 
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("high_bit", [11, 13, 15])
 @pytest.mark.parametrize("target", LOSSLESS)
-def test_bits_beyond_those_stored_survive(target: str) -> None:
-    """Old files keep overlays there."""
-    description = grey(16, 16, 16, stored=12)
+def test_unused_bits_are_not_encoded(target: str, high_bit: int, signed: bool) -> None:
+    """PS3.5 section 8.2: streams hold values alone, whatever old writers left around them."""
+    description = replace(grey(16, 16, 16, stored=12, signed=signed), high_bit=high_bit)
+    content = noise(replace(description, bits_stored=16))
 
-    assert _survives(description, target, noise(replace(description, bits_stored=16)))
+    encoded = encode_frame(content, description, target)
+
+    decoded = decode_frame(encoded.content, encoded.description)
+    expected = stored_values(from_bytes(content, description), description)
+    assert np.array_equal(from_bytes(decoded.content, decoded.description), expected)
+    assert (encoded.description.bits_stored, encoded.description.high_bit) == (12, 11)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_jpeg_2000_has_the_precision_of_the_dataset(signed: bool) -> None:
+    """PS3.5 section 8.2.4: Bits Stored, also where unused bits hold something."""
+    description = grey(16, 16, 16, stored=12, signed=signed)
+    content = noise(replace(description, bits_stored=16))
+
+    encoded = encode_frame(content, description, JPEG_2000_LOSSLESS)
+
+    assert read_jpeg_2000(encoded.content).precision == 12
 
 
 @pytest.mark.parametrize("target", LOSSLESS)
