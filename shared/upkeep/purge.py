@@ -107,7 +107,7 @@ def plan_removal(
         waiting: The pending changes, read after the rows.
         later: The other purges, read after the pending changes.
     """
-    in_use = {name for row in rows for name in (row.location.blob, row.metadata_blob, row.frames_blob)}
+    in_use = {name for row in rows for name in (row.location.blob, *row.details)}
     made = [change for each in waiting if each.action != "delete" for change in each.changes]
     made_blobs = {name for change in made for name in (change.location.blob, *change.details)}
     # Of these something is deleted, but still retained: the last one to end takes the others' bytes along.
