@@ -10,12 +10,13 @@ Source: PS3.5 section 7 and annex A.
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Final
 
 from shared.dicom import plans
-from shared.dicom.encode import padded
+from shared.dicom.encode import pad_of
 from shared.dicom.errors import NotDicom
-from shared.dicom.framing import ITEM_END, SEQUENCE_END, UNDEFINED, item_head, value_head, write_element
+from shared.dicom.framing import ITEM_END, SEQUENCE_END, UNDEFINED, item_head, value_head
 from shared.dicom.headers import (
     READ_HEADER,
     SHORT_HEADER_BYTES,
@@ -33,6 +34,9 @@ NUMBER_BYTES: Final = {
     **dict.fromkeys(("UV", "SV", "FD", "OV", "OD"), 8),
 }
 """How many bytes are turned together when they come high byte first (PS3.5 section 7.3)."""
+
+COPIED_AT_ONCE: Final = 1024 * 1024
+"""Bytes of a long value between which other threads have their turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +99,9 @@ class _Rewriter:
         self._content = content
         self._coding = coding
         self._converts = coding is not Coding.EXPLICIT_LITTLE
-        self._out = bytearray()
+        self._view = memoryview(content)
+        # Has room for all at once: whatever grows is copied, and nothing else runs meanwhile.
+        self._out = BytesIO(bytes(len(content)))
 
     def run(self, changes: Mapping[int, bytes | None]) -> Rewritten:
         """The whole dataset, element by element."""
@@ -108,14 +114,15 @@ class _Rewriter:
                 break  # Zeros behind the last element, which fill a block.
             upto = bisect_right(tags, plan.tag)
             for tag in tags[done:upto]:
-                self._out += changes[tag] or b""
+                self._out.write(changes[tag] or b"")
             done = max(done, upto)
             holds_pixels |= pixels is None and plan.tag in plans.PIXEL_TAGS
             if pixels is None:
                 at = self._top(at, (plan, start, length), scope, replaced=plan.tag in changes)
         for tag in tags[done:]:
-            self._out += changes[tag] or b""
-        return Rewritten(bytes(self._out), pixels, holds_pixels)
+            self._out.write(changes[tag] or b"")
+        self._out.truncate()
+        return Rewritten(self._out.getvalue(), pixels, holds_pixels)
 
     def _cut_at(self, plan: Plan, start: int, length: int) -> PixelHead | None:
         """The header of pixel data that are not all there."""
@@ -125,17 +132,22 @@ class _Rewriter:
 
     def _top(self, at: int, header: Header, scope: Scope, *, replaced: bool) -> int:
         """Take an element of the top level; give where it ends."""
-        before = len(self._out)
+        before = self._out.tell()
         end = self._element(header, self._coding, scope, depth=0)
         if replaced:
-            del self._out[before:]
+            self._out.seek(before)
         elif not self._converts and header[0].role is not Role.DROPPED:
-            self._out += self._content[at:end]
+            self._copy(at, end)
         return end
 
     def _write(self, piece: bytes) -> None:
         if self._converts:
-            self._out += piece
+            self._out.write(piece)
+
+    def _copy(self, start: int, end: int) -> None:
+        """Take bytes as they are; in steps, as nothing else runs meanwhile."""
+        for at in range(start, end, COPIED_AT_ONCE):
+            self._out.write(self._view[at : min(at + COPIED_AT_ONCE, end)])
 
     def _header(self, at: int, coding: Coding, scope: Scope) -> Header:
         if len(self._content) - at < SHORT_HEADER_BYTES:
@@ -158,16 +170,23 @@ class _Rewriter:
         if plan.role not in (Role.VALUE, Role.BULK, Role.DROPPED) or start + length > len(self._content):
             raise NotDicom("The dataset holds something that is no whole element.")
         if plan.role is not Role.DROPPED:
-            self._value(plan, self._content[start : start + length], coding, scope)
+            self._value(plan, start, start + length, coding, scope)
         return start + length
 
-    def _value(self, plan: Plan, raw: bytes, coding: Coding, scope: Scope) -> None:
+    def _value(self, plan: Plan, start: int, end: int, coding: Coding, scope: Scope) -> None:
         if plan.watched:
-            scope.note(plan.tag, raw)
+            scope.note(plan.tag, self._content[start:end])
         if not self._converts:
             return
+        is_odd = (end - start) % 2
+        self._out.write(value_head(plan.tag, plan.vr, end - start + is_odd))
         size = 1 if coding.little else NUMBER_BYTES.get(plan.vr, 1)
-        self._write(write_element(plan.tag, plan.vr, padded(plan.vr, turned(raw, size) if size > 1 else raw)))
+        if size > 1:
+            self._out.write(turned(self._content[start:end], size))
+        else:
+            self._copy(start, end)
+        if is_odd:
+            self._out.write(pad_of(plan.vr))
 
     def _sequence(self, header: Header, coding: Coding, scope: Scope, *, depth: int) -> int:
         plan, at, length = header

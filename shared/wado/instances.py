@@ -135,7 +135,9 @@ async def _take_front(reading: Reading) -> Front:
 async def _begin(source: Source) -> Begun:
     reading, index = source.reading, source.index
     if index is None:
-        return await _begin_elements(source, await reading.take_rest(MAX_ELEMENTS_BYTES))
+        return await _begin_elements(
+            source, await reading.take_rest(MAX_ELEMENTS_BYTES, source.row.location.length)
+        )
     before = index.start - reading.position
     if before > MAX_ELEMENTS_BYTES:
         raise UnsupportedPixels(f"More than {MAX_ELEMENTS_BYTES} bytes stand before the pixel data.")

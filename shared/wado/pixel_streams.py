@@ -45,7 +45,7 @@ MAX_TAIL_BYTES: Final = 16 * 1024 * 1024
 MAX_NATIVE_BYTES: Final = UNDEFINED - 1
 """What a value with a length can have."""
 
-REWRITING: Final = 5
+REWRITING: Final = 4
 """Memory that a byte of elements takes while it is rewritten."""
 
 _VR_FROM_END: Final = slice(-8, -6)

@@ -16,6 +16,10 @@ STEP_BYTES: Final = 256 * 1024
 """Inflated or turned at once: so long the loop waits for it."""
 
 
+MAX_ROOM_BYTES: Final = 128 * 1024 * 1024
+"""Set aside for what is taken at once, whatever its length is said to be."""
+
+
 class Reading:
     """Takes a file apart as its bytes come; holds little more than what is taken at once."""
 
@@ -40,18 +44,18 @@ class Reading:
         Raises:
             NotDicom: There are fewer.
         """
-        taken = await self._gather(length)
+        taken = await self._gather(length, about=length)
         if len(taken) < length:
             raise NotDicom("The file ends before its pixel data do.")
         return taken
 
-    async def take_rest(self, most: int) -> bytes:
-        """All that is left.
+    async def take_rest(self, most: int, about: int = 0) -> bytes:
+        """All that is left, which may be known to be about so much.
 
         Raises:
             NotDicom: It is more than `most` bytes.
         """
-        taken = await self._gather(most)
+        taken = await self._gather(most, about)
         if await self.look(1):
             raise NotDicom(f"More than {most} bytes would have to be rewritten at once.")
         return taken
@@ -109,15 +113,17 @@ class Reading:
         """End the reading."""
         await close(self._pieces)
 
-    async def _gather(self, length: int) -> bytes:
+    async def _gather(self, length: int, about: int) -> bytes:
         """The next bytes, or all that are left; held once, however many they are."""
         if length <= len(self._held):
             return self._cut(length)
-        gathered, left = BytesIO(), length
+        # Has room for all at once: whatever grows is copied, and nothing else runs meanwhile.
+        gathered, left = BytesIO(bytes(min(about, MAX_ROOM_BYTES))), length
         await self._hold(1)
         while left and self._held:
             left -= gathered.write(self._cut(left))
             await self._hold(min(left, 1))
+        gathered.truncate()
         return gathered.getvalue()
 
     def _cut(self, length: int) -> bytes:

@@ -21,7 +21,7 @@ MAX_THREADS: Final = 4
 MAX_WORK_BYTES: Final = 768 * 1024 * 1024
 """What all work under way in this process may take together."""
 
-MAX_HELD_BYTES: Final = 320 * 1024 * 1024
+MAX_HELD_BYTES: Final = 256 * 1024 * 1024
 """What elements that are being read and rewritten may take together, beside the work."""
 
 SMALL_BYTES: Final = 4 * 1024 * 1024
