@@ -8,7 +8,7 @@ from local.dev import azurite as emulator
 from tests.faults.accounts import Account
 from tests.faults.nursery import Nursery
 
-ACCOUNTS = [f"faults{number}" for number in range(120)]
+ACCOUNTS = [f"faults{number}" for number in range(400)]
 
 NewAccount = Callable[[], Account]
 

@@ -129,6 +129,7 @@ def test_who_leaves_without_reading_has_nothing_read_on(kind: str, most: int, ac
         await asyncio.to_thread(begin_and_leave, host, *LEFT[kind])
         seconds = await soon(lambda: lines_of(host) > before)
         (line,) = (line for line in host.log if " method=GET " in line)
+        await proxy.quiet()
         proxy.follow(lambda _: passed)
         answer = await asyncio.to_thread(host.get, f"/v2/{LARGE[0].path}", **CUT["instance"][1])
         assert answer.body == LARGE[0].content
