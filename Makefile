@@ -2,6 +2,7 @@
 
 PORT ?= 7071
 ARGS ?=
+OPERATION ?=
 FUZZ ?= 20000
 JOBS ?= 2
 SEED ?=
@@ -17,7 +18,7 @@ SETUP = @python="$(BOOT)"; \
 	exec "$$python" -m local.dev.setup
 RUN = @exec .venv/bin/python
 
-.PHONY: help demo run test fuzz check format bench setup clean
+.PHONY: help demo run rebuild test fuzz check format bench setup clean
 
 help: ## Show these lines.
 	@sed -n 's/^\([a-z]*\):.*## /make \1	/p' Makefile | expand -t 14
@@ -35,6 +36,10 @@ demo: ## Store, find, retrieve and delete real files, on a service that is gone 
 run: ## Run the service on http://127.0.0.1:7071 until Ctrl-C.
 	$(SETUP)
 	$(RUN) -m local.dev.run --port "$(PORT)" $(if $(filter-out 0 no false,$(EPHEMERAL)),--ephemeral)
+
+rebuild: ## Have the running service make its search index anew, from the archive.
+	$(SETUP)
+	$(RUN) -m local.dev.rebuild --port "$(PORT)" --operation "$(OPERATION)"
 
 test: ## Run all tests.
 	$(SETUP) --worker

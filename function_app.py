@@ -9,6 +9,7 @@ from functions import (
     health,
     operations,
     qido,
+    qido_count,
     rendered,
     stow,
     uploads,
@@ -18,5 +19,18 @@ from functions import (
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 
-for module in (stow, uploads, wado, rendered, bulk, wado_uri, qido, delete, operations, health, background):
+for module in (
+    stow,
+    uploads,
+    wado,
+    rendered,
+    bulk,
+    wado_uri,
+    qido,
+    qido_count,
+    delete,
+    operations,
+    health,
+    background,
+):
     app.register_functions(module.blueprint)

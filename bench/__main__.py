@@ -9,14 +9,17 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
-from bench import delete, orthanc, profile, report, retrieve, search, store
+from bench import delete, orthanc, profile, report, retrieve, scale, search, store
 from bench.load import Server, WrongAnswer, open_http
 from bench.measure import Line, Watched, measure
 from bench.process import ServiceLog, pid_behind
 from bench.raw import Account, Raw
 from bench.stage import FULL, QUICK, Case, Scale, Stage
+from bench.tables import serve
 from local.dev import azurite
 from local.dev.service import Service, start_service
 from local.dev.steps import LOGS, Failure, exit_with, say
@@ -25,6 +28,9 @@ LOG: Final = LOGS / f"bench-{os.getpid()}.log"
 """What the service says; kept only when something went wrong."""
 
 ORTHANC: Final = "orthanc"
+SEARCH: Final = "search"
+SCALE: Final = "scale"
+"""The group that has a table of its own: searches in archives of several sizes."""
 
 Cases = Callable[[Stage], Awaitable[list[Case]]]
 
@@ -43,6 +49,9 @@ class Options:
     text: str
     """What the name of a measurement has to contain."""
 
+    sizes: tuple[int, ...]
+    """Studies of the archives whose searches are compared; the smallest first."""
+
 
 def main() -> int:
     """Measure everything that is asked for."""
@@ -51,12 +60,17 @@ def main() -> int:
         print(profile.run(arguments.only))
         return 0
     group, _, text = arguments.only.partition(":")
+    scale_of = QUICK if arguments.quick else FULL
+    sizes = _sizes(arguments.sizes, scale_of)
     with ExitStack() as peers:
         peer = arguments.against
         if peer == ORTHANC:
             peer = peers.enter_context(orthanc.started())
-        _measure_groups(Options(QUICK if arguments.quick else FULL, peer, group, text))
-    return 0
+        options = Options(scale_of, peer, group, text, sizes)
+        if group == SCALE:
+            return _compare_sizes(options)
+        _measure_groups(options)
+    return 0 if group else _compare_sizes(options)
 
 
 def _measure_groups(options: Options) -> None:
@@ -74,19 +88,34 @@ def _measure_groups(options: Options) -> None:
     LOG.unlink(missing_ok=True)
 
 
+def _compare_sizes(options: Options) -> int:
+    try:
+        print(scale.run(options.sizes, scale.FEW if options.scale is QUICK else scale.MANY, options.text))
+    except WrongAnswer as error:
+        raise Failure(str(error)) from error
+    return 0
+
+
+def _sizes(text: str, default: Scale) -> tuple[int, ...]:
+    try:
+        return tuple(sorted(int(size) for size in text.split(","))) if text else default.studies
+    except ValueError as error:
+        raise Failure(f"--sizes {text} is not a list of numbers, such as 1000,10000,100000") from error
+
+
 def _groups(options: Options, run: int) -> list[tuple[str, Cases]]:
     """Each group has a storage and a service of its own; the peer keeps what earlier groups stored."""
     small, large = options.scale.studies
     groups: list[tuple[str, Cases]] = [
         ("retrieve", retrieve.cases),
-        ("search", partial(search.cases, sizes=(0, small), run=run)),
-        ("search", partial(search.cases, sizes=(small, large), run=run)),
+        (SEARCH, partial(search.cases, sizes=(0, small), run=run)),
+        (SEARCH, partial(search.cases, sizes=(small, large), run=run)),
         ("delete", delete.cases),
         ("store", store.cases),
     ]
     wanted = [(name, cases) for name, cases in groups if options.group in ("", name)]
     if not wanted:
-        names = ", ".join(dict.fromkeys(name for name, _ in groups))
+        names = ", ".join(dict.fromkeys([*(name for name, _ in groups), SCALE]))
         raise Failure(f"--only {options.group} is not one of {names}; a colon and a text may follow")
     return wanted
 
@@ -95,17 +124,23 @@ def _measure_group(name: str, cases: Cases, options: Options, runs: "count[int]"
     say(f"{name}: starting storage and service ...")
     LOG.parent.mkdir(parents=True, exist_ok=True)
     LOG.unlink(missing_ok=True)
-    with azurite.start() as storage:
-        connection = storage.connection_string()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="bench-")))
+        connection = stack.enter_context(azurite.start()).connection_string()
+        tables = folder / "tables"
+        if name == SEARCH:
+            connection = stack.enter_context(serve(tables, connection))
         settings = {"DICOM_SHOW_STORAGE_CALLS": "true"}
-        with start_service(azurite.free_port(), connection, settings=settings, log=LOG) as service:
-            return asyncio.run(_run(cases, options, runs, (service, connection)))
+        service = stack.enter_context(
+            start_service(azurite.free_port(), connection, settings=settings, log=LOG)
+        )
+        return asyncio.run(_run(cases, options, runs, (service, connection, tables)))
 
 
 async def _run(
-    cases: Cases, options: Options, runs: "count[int]", running: tuple[Service, str]
+    cases: Cases, options: Options, runs: "count[int]", running: tuple[Service, str, Path]
 ) -> list[Line]:
-    service, connection = running
+    service, connection, tables = running
     pid = pid_behind(service.url)
     if pid is None:
         raise Failure("The process of the service was not found in /proc.")
@@ -114,7 +149,7 @@ async def _run(
             ours=Server(f"{service.url}/v2", http),
             peer=Server(options.peer.rstrip("/"), http) if options.peer else None,
             raw=Raw(Account.parse(connection), http),
-            connection=connection,
+            tables=tables,
             scale=options.scale,
             runs=runs,
             text=options.text,
@@ -146,7 +181,13 @@ def _parse_arguments() -> argparse.Namespace:
         "--only",
         metavar="GROUP[:TEXT]",
         default="",
-        help="only retrieve, search, delete or store, or those of its lines that hold a text",
+        help="only retrieve, search, delete, store or scale, or those of its lines that hold a text",
+    )
+    parser.add_argument(
+        "--sizes",
+        metavar="STUDIES",
+        default="",
+        help="the sizes that scale compares, such as 1000,10000,100000; the last takes some ten minutes",
     )
     parser.add_argument(
         "--profile",

@@ -24,6 +24,8 @@ from bench.process import pid_behind, processor_seconds
 from bench.sampler import Stack
 from bench.search import ASKS
 from bench.stage import ANY_FRAME, ANY_INSTANCE, JSON
+from bench.tables import serve
+from bench.tableserver import TableFile
 from local.dev import azurite
 from local.dev.leash import Command, Leash
 from local.dev.steps import LOGS, ROOT, Failure, say
@@ -112,10 +114,12 @@ async def _frames(server: Server, run: int) -> list[Work]:
 def _profile(task: Task) -> str:
     say(f"profile: {task.name} ...")
     with TemporaryDirectory() as folder, azurite.start() as storage:
-        out = Path(folder) / "stacks.json"
-        connection = storage.connection_string()
-        with _sampled_service(connection, out) as url:
-            seconds = asyncio.run(_load(task, connection, url, out))
+        out, tables = Path(folder) / "stacks.json", Path(folder) / "tables"
+        with (
+            serve(tables, storage.connection_string()) as connection,
+            _sampled_service(connection, out) as url,
+        ):
+            seconds = asyncio.run(_load(task, tables, url, out))
         stacks = [(tuple(stack), number) for stack, number in json.loads(out.read_text())]
     return _render(task, stacks, seconds)
 
@@ -138,14 +142,13 @@ def _sampled_service(connection: str, out: Path) -> Iterator[str]:
         leash.stop()
 
 
-async def _load(task: Task, connection: str, url: str, out: Path) -> float:
+async def _load(task: Task, tables: Path, url: str, out: Path) -> float:
     pid = pid_behind(url)
     if pid is None:
         raise Failure("The process of the service was not found in /proc.")
     if task.name.startswith("search"):
-        await archive.write_archive(
-            connection, (make_file(Place(0, study), TINY) for study in range(STUDIES))
-        )
+        with TableFile(tables) as file:
+            archive.write_archive(file, (make_file(Place(0, each), TINY) for each in range(STUDIES)), STUDIES)
     async with open_http() as http:
         server = Server(f"{url}/v2", http)
         works = await task.prepare(server)

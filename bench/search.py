@@ -1,4 +1,7 @@
-"""Measures searching an archive of a given size, against one bare query for as many rows of a table."""
+"""Measures searching an archive of a given size, against one bare query for as many rows of a table.
+
+The archive lies in the tables of `tableserver.py`: the emulator takes too long to fill, and to search.
+"""
 
 import json
 from collections.abc import Callable, Iterator
@@ -25,6 +28,7 @@ from bench.files import (
 from bench.load import Answer, Server, Work, drive
 from bench.raw import Raw, RawFailed
 from bench.stage import JSON, Case, Stage
+from bench.tableserver import TableFile
 from shared.dicom.tags import SearchLevel, parse_tag
 from shared.qido.match import make_matches
 from shared.qido.plan import make_plan
@@ -95,9 +99,9 @@ async def cases(stage: Stage, sizes: tuple[int, int], run: int) -> list[Case]:
     had, wanted = sizes
     if stage.peer:
         await _store_into(stage.peer, (make_file(Place(run, study), TINY) for study in range(had, wanted)))
-    await archive.write_archive(
-        stage.connection, (make_file(Place(run, study), TINY) for study in range(wanted))
-    )
+    with TableFile(stage.tables) as tables:
+        files = (make_file(Place(run, study), TINY) for study in range(wanted))
+        archive.write_archive(tables, files, wanted)
     large = next(stage.runs)
     await stage.store_everywhere(
         [

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
+from pathlib import Path
 from typing import Final
 
 from bench.load import Server, Work, drive
@@ -46,8 +47,8 @@ class Stage:
     ours: Server
     peer: Server | None
     raw: Raw
-    connection: str
-    """Connection string of the storage under our service."""
+    tables: Path
+    """The file of tables under our service, where its archive is made and not stored."""
 
     scale: Scale
     runs: "count[int]"

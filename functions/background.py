@@ -1,7 +1,8 @@
-"""What happens after the answer: the change feed, joined metadata, uploads, purges, and the sweep."""
+"""What happens after the answer: the feed, joined metadata, uploads, purges, the sweep, and rebuilding."""
 
 import json
 import logging
+from datetime import UTC, datetime
 from functools import partial
 
 import azure.functions as func
@@ -12,10 +13,11 @@ from shared.changefeed.emit import emit, emit_pending
 from shared.config import CONNECTION
 from shared.dicom.uid import parse_uid
 from shared.errors import BadRequest
-from shared.storage import keys, partitions
+from shared.storage import keys, partitions, trails
 from shared.storage.keys import StudyKey
 from shared.storage.storage import Storage
 from shared.upkeep.purge import purge
+from shared.upkeep.rebuild import rebuild
 from shared.upkeep.refresh import refresh
 from shared.upkeep.sweep import Mended, visit_due
 from shared.uploads.run import run
@@ -82,6 +84,15 @@ async def store_upload(message: func.QueueMessage) -> None:
     log.info("function=store_upload status=%s", status)
 
 
+@blueprint.function_name("rebuild_index")
+@blueprint.queue_trigger(arg_name="message", queue_name=keys.REBUILD_QUEUE, connection=CONNECTION)
+async def rebuild_index(message: func.QueueMessage) -> None:
+    """An operator, or the turn before, wants the search index rebuilt."""
+    wanted = json.loads(message.get_body())
+    status = await rebuild(service().storage, wanted["operation"])
+    log.info("function=rebuild_index status=%s", status)
+
+
 @blueprint.function_name("sweep")
 @blueprint.timer_trigger(arg_name="timer", schedule=EVERY_FIVE_MINUTES)
 async def sweep(timer: func.TimerRequest) -> None:
@@ -89,7 +100,12 @@ async def sweep(timer: func.TimerRequest) -> None:
     try:
         await _sweep_studies(service().storage)
     finally:
-        tidied = await sweep_uploads(service().storage)
+        await _tidy(service().storage)
+
+
+async def _tidy(storage: Storage) -> None:
+    try:
+        tidied = await sweep_uploads(storage)
         log.info(
             "function=sweep abandoned=%d woken=%d uploads=%d operations=%d failed=%d",
             tidied.abandoned,
@@ -98,6 +114,8 @@ async def sweep(timer: func.TimerRequest) -> None:
             tidied.operations,
             tidied.failed,
         )
+    finally:
+        log.info("function=sweep searches=%d", await trails.remove_old(storage, datetime.now(UTC)))
 
 
 async def _sweep_studies(storage: Storage) -> None:

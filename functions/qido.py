@@ -6,12 +6,14 @@ import azure.functions as func
 
 from functions.edge import Call, register
 from shared.dicom.tags import SearchLevel, parse_tag
-from shared.qido.search import Resource, search
+from shared.qido.search import Asker, Found, Resource, search
 from shared.web.accept import choose
 from shared.web.answer import Answer
+from shared.web.callers import name_caller
 from shared.web.compress import compressed
+from shared.web.cursor import render_next_link
 from shared.web.offers import SEARCH_OFFERS
-from shared.web.query import parse_search
+from shared.web.query import SearchRequest, parse_search
 from shared.web.warnings import render_warning
 
 blueprint = func.Blueprint()
@@ -54,14 +56,40 @@ async def _search(call: Call, level: SearchLevel) -> Answer:
     )
     resource = Resource(call.partition.lower(), level, study, series)
     request = parse_search(call.query, parse_tag)
-    found = await search(call.storage, resource, request, call.links, is_v1=call.is_v1)
-    warnings = [render_warning(call.request.url.hostname, text) for text in request.warnings]
-    headers = {"Warning": ", ".join(warnings)} if warnings else {}
-    if not found:
+    address = call.request.client.host if call.request.client else ""
+    asker = Asker(call.links, call.is_v1, name_caller(call.request.headers, address))
+    found = await search(call.storage, resource, request, asker)
+    headers = _headers(call, resource, request, found)
+    if not found.datasets and not call.settings.empty_search_is_array:
         return Answer(204, headers)
-    body = json.dumps(found, ensure_ascii=False, separators=(",", ":")).encode()
-    answer = Answer(200, {**headers, "Content-Type": choice.media_type}, body, {"results": len(found)})
+    body = json.dumps(found.datasets, ensure_ascii=False, separators=(",", ":")).encode()
+    headers["Content-Type"] = choice.media_type
+    answer = Answer(200, headers, body, {"results": len(found.datasets)})
     return compressed(answer, call.request.headers.get("accept-encoding"))
+
+
+def _headers(call: Call, resource: Resource, request: SearchRequest, found: Found) -> dict[str, str]:
+    """What is told of a page beside its datasets."""
+    headers = {}
+    warnings = [*request.warnings, *([_ENDED_EARLY] if found.is_partial else [])]
+    if warnings:
+        host = call.request.url.hostname
+        headers["Warning"] = ", ".join(render_warning(host, text) for text in warnings)
+    if found.cursor:
+        address = call.links.search(_PLURALS[resource.level], resource.study, resource.series)
+        headers["Link"] = render_next_link(address, call.query, found.cursor, found.offset)
+    return headers
+
+
+_PLURALS = {
+    SearchLevel.STUDY: "studies",
+    SearchLevel.SERIES: "series",
+    SearchLevel.INSTANCE: "instances",
+}
+_ENDED_EARLY = (
+    "The search was ended early, because it took too much: these are the matches found so far. The link "
+    "'next' goes on. A patient, an accession number, a few days or a longer text would make it short."
+)
 
 
 register(blueprint, search_studies, ["GET"], "studies")

@@ -52,6 +52,9 @@ class Settings:
     omits_bulk: bool
     """Whether metadata leave bulk data out, as Azure does, and do not name them by reference."""
 
+    empty_search_is_array: bool
+    """Whether a search that finds nothing is answered 200 with an empty array, not 204."""
+
     inline_bulk_bytes: int
     """Bulk data up to so many bytes are put into the metadata of what is stored."""
 
@@ -87,6 +90,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         accept_identical=read("DICOM_ACCEPT_IDENTICAL", _flag, "false", "true or false"),
         requires_accept=read("DICOM_REQUIRE_ACCEPT", _flag, "false", "true or false"),
         omits_bulk=read("DICOM_BULK_DATA", _omits, "uri", "uri or omit"),
+        empty_search_is_array=read("DICOM_EMPTY_SEARCH", _is_array, "204", "204 or array"),
         inline_bulk_bytes=read("DICOM_INLINE_BULK_BYTES", _inline, "0", "a number of bytes, 0 to 65536"),
         retention=read("DICOM_RETENTION_SECONDS", _seconds, "259200", "a number of seconds, 0 or more"),
         grace=read("DICOM_GRACE_SECONDS", _seconds, "900", "a number of seconds, 0 or more"),
@@ -126,6 +130,13 @@ def _lifetime(text: str) -> timedelta:
 
 def _omits(text: str) -> bool:
     known = {"uri": False, "omit": True}
+    if text.lower() not in known:
+        raise ValueError
+    return known[text.lower()]
+
+
+def _is_array(text: str) -> bool:
+    known = {"204": False, "array": True}
     if text.lower() not in known:
         raise ValueError
     return known[text.lower()]

@@ -43,12 +43,7 @@ class Azurite:
 
     def connection_string(self, account: str = ACCOUNT) -> str:
         """Say how to reach one of the accounts."""
-        endpoints = "".join(
-            f"{service.capitalize()}Endpoint=http://127.0.0.1:{port}/{account};"
-            for service, port in zip(SERVICES, self.ports, strict=True)
-        )
-        key = self.accounts[account]
-        return f"DefaultEndpointsProtocol=http;AccountName={account};AccountKey={key};{endpoints}"
+        return connection_string(account, self.accounts[account], self.ports)
 
     def stop(self) -> None:
         """Stop it and wait until its data are saved. A second call does nothing."""
@@ -91,6 +86,15 @@ def start(
     # A port may be taken between our look and Azurite's start, but hardly three times in a row.
     told = " ".join(log.read_text(errors="replace").strip()[-200:] for log in _logs(logs, ports))
     raise Failure(f"Azurite does not start; it said: {told}")
+
+
+def connection_string(account: str, key: str, ports: Ports) -> str:
+    """Say how to reach an account of an Azurite on this machine."""
+    endpoints = "".join(
+        f"{service.capitalize()}Endpoint=http://127.0.0.1:{port}/{account};"
+        for service, port in zip(SERVICES, ports, strict=True)
+    )
+    return f"DefaultEndpointsProtocol=http;AccountName={account};AccountKey={key};{endpoints}"
 
 
 def is_free(port: int) -> bool:

@@ -1,22 +1,43 @@
-"""Which rows a search reads. Pure: a query in, scans out.
+"""Which rows a search reads. Pure: a query in, ranges of tables out.
 
 The match that is likely to leave fewest rows leads: its rows are read in order, newest first, and the
-other matches are applied to what they carry. How likely is the order of the tables in `storage/terms.py`.
+other matches are applied to what they carry. Which one that is follows from the query alone, so that the
+pages of one search come in one order.
+
+A piece of a text leads to rows in the order of the texts. They are gathered and sorted, unless there are so
+many that the same studies are found sooner among all; the plan has both ways.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from enum import Enum
 
 from shared.dicom.tags import SearchLevel
 from shared.qido.match import Match
-from shared.storage import keys, terms
-from shared.storage.tables import between, both, greater_or_equal, less
+from shared.qido.ranges import (
+    Scan,
+    TextRange,
+    all_scan,
+    date_scan,
+    pieces,
+    term_scan,
+    text_ranges,
+    uid_scan,
+)
+from shared.storage import terms
 from shared.storage.terms import SERIES_TABLES, STUDY_TABLES, SearchTable
 
 STUDY_UID = "0020000D"
 SERIES_UID = "0020000E"
 INSTANCE_UID = "00080018"
+
+NARROW_DAYS = 31
+"""A range of so many dates leads before a term that many studies may share."""
+
+
+LONG_PIECE = 3
+"""Characters of a text that few enough share; where it begins or ends counts as one."""
 
 
 class Lead(Enum):
@@ -28,11 +49,11 @@ class Lead(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Scan:
-    """One range of one search table, in the order of its keys."""
+class TextLead:
+    """Rows that a piece of a text leads to, which come in no useful order."""
 
-    table: str
-    filter: str
+    lead: Lead
+    ranges: tuple[TextRange, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +68,18 @@ class Plan:
     """Study Instance UIDs that are named, so that nothing has to be scanned for them."""
 
     rest: tuple[Match, ...] = ()
-    """What the rows found must match besides."""
+    """What the rows found must match."""
+
+    date: Match | None = None
+    """The dates that lead, if dates do: the rows come in the order of theirs."""
+
+    text: TextLead | None = None
+    """What to try before the scans: it leads to few rows or to too many."""
+
+    @property
+    def is_one_order(self) -> bool:
+        """Whether text and scans give the same things in the same order: one can take over from the other."""
+        return self.text is not None and self.text.lead is self.lead and self.date is None
 
 
 def make_plan(partition: str, level: SearchLevel, matches: Sequence[Match]) -> Plan:
@@ -58,33 +90,61 @@ def make_plan(partition: str, level: SearchLevel, matches: Sequence[Match]) -> P
         level: What is searched for: studies, series or instances.
         matches: All that must match.
     """
-    by_tag = {match.attribute.tag: match for match in matches}
-    rest = tuple(matches)
-    if studies := by_tag.get(STUDY_UID):
-        return Plan(Lead.STUDIES, studies=studies.values, rest=rest)
-    if instances := by_tag.get(INSTANCE_UID):
-        return Plan(Lead.INSTANCES, _uid_scans(terms.INSTANCES_BY_UID, partition, instances), rest=rest)
-    if series := by_tag.get(SERIES_UID):
-        return Plan(Lead.SERIES, _uid_scans(terms.SERIES_BY_UID, partition, series), rest=rest)
-    for lead, tables in _LEADS[level]:
-        for table in tables:
-            if match := by_tag.get(table.tag):
-                return Plan(lead, _term_scans(table, partition, match), rest=rest)
-    lead, table_of_all = _ALL[level]
-    return Plan(lead, (_all_scan(table_of_all, partition),), rest=rest)
+    query = _Query(partition, level, {match.attribute.path: match for match in matches}, tuple(matches))
+    return (
+        query.by_uid()
+        or query.by_order(_RARE)
+        or query.by_text()
+        or query.by_order(_LESS_RARE)
+        or query.all()
+    )
 
 
-# Modality alone leaves many rows, so at series level it comes behind all that describes the study.
-_BELOW_STUDY = (
-    (Lead.STUDIES, STUDY_TABLES[:-1]),
-    (Lead.SERIES, SERIES_TABLES),
-    (Lead.STUDIES, STUDY_TABLES[-1:]),
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One attribute that may lead, at its place in the order."""
+
+    lead: Lead
+    table: SearchTable
+    is_narrow: bool = False
+    """Dates only: whether just a narrow range of them leads here."""
+
+
+def _steps(lead: Lead, *paths: str, is_narrow: bool = False) -> tuple[_Step, ...]:
+    tables = {table.path: table for table in (*STUDY_TABLES, *SERIES_TABLES)}
+    return tuple(_Step(lead, tables[path], is_narrow) for path in paths)
+
+
+_REQUEST = ("00400275.00401001", "00400275.00400009")
+_DATES_OF_STUDY = ("00100030", "00080020")
+_DATES_OF_SERIES = ("00400244", "00080021")
+_DESCRIPTIONS_OF_SERIES = ("0008103E", "00081090")
+
+# In the order in which they lead: the fewer rows a value is likely to have, the earlier. A wide range of
+# dates comes behind all but modalities: some percent of all studies have any modality, so that among those
+# of the dates a page is full soon, while among those of a modality old dates lie behind all the new ones.
+_RARE = (
+    *_steps(Lead.STUDIES, "00080050", "00100020"),
+    *_steps(Lead.SERIES, *_REQUEST),
+    *_steps(Lead.STUDIES, "00200010", "00100010"),
 )
-_LEADS: dict[SearchLevel, tuple[tuple[Lead, tuple[SearchTable, ...]], ...]] = {
-    SearchLevel.STUDY: ((Lead.STUDIES, STUDY_TABLES),),
-    SearchLevel.SERIES: _BELOW_STUDY,
-    SearchLevel.INSTANCE: _BELOW_STUDY,
-}
+_LESS_RARE = (
+    *_steps(Lead.STUDIES, *_DATES_OF_STUDY, is_narrow=True),
+    *_steps(Lead.SERIES, *_DATES_OF_SERIES, is_narrow=True),
+    *_steps(Lead.STUDIES, "00080090", "00081030"),
+    *_steps(Lead.SERIES, *_DESCRIPTIONS_OF_SERIES),
+    *_steps(Lead.STUDIES, *reversed(_DATES_OF_STUDY)),
+    *_steps(Lead.SERIES, *_DATES_OF_SERIES),
+    *_steps(Lead.SERIES, "00080060"),
+    *_steps(Lead.STUDIES, "00080061", "00100021", "00100040"),
+)
+# A number is as good as unique, a name is had by some, and of a description each word by hundreds.
+_TEXTS = (
+    *_steps(Lead.STUDIES, "00080050", "00100020", "00100010", "00200010", "00080090"),
+    *_steps(Lead.SERIES, *_REQUEST),
+    *_steps(Lead.STUDIES, "00081030"),
+    *_steps(Lead.SERIES, *_DESCRIPTIONS_OF_SERIES),
+)
 _ALL = {
     SearchLevel.STUDY: (Lead.STUDIES, terms.STUDIES),
     SearchLevel.SERIES: (Lead.SERIES, terms.SERIES),
@@ -92,45 +152,70 @@ _ALL = {
 }
 
 
-def _term_scans(table: SearchTable, partition: str, match: Match) -> tuple[Scan, ...]:
-    if match.dates is not None:
-        return (_date_scan(table, partition, *match.dates),)
-    return tuple(_term_scan(table, partition, keys.term(value)) for value in match.values)
+@dataclass(frozen=True, slots=True)
+class _Query:
+    partition: str
+    level: SearchLevel
+    by_path: Mapping[str, Match]
+    matches: tuple[Match, ...]
+
+    def by_uid(self) -> Plan | None:
+        """A plan led by UIDs: what they name is known without looking."""
+        if studies := self._exact(STUDY_UID):
+            return Plan(Lead.STUDIES, studies=tuple(dict.fromkeys(studies)), rest=self.matches)
+        for path, lead, table in (
+            (INSTANCE_UID, Lead.INSTANCES, terms.INSTANCES_BY_UID),
+            (SERIES_UID, Lead.SERIES, terms.SERIES_BY_UID),
+        ):
+            if uids := self._exact(path):
+                scans = tuple(uid_scan(table, self.partition, uid) for uid in dict.fromkeys(uids))
+                return Plan(lead, scans, rest=self.matches)
+        return None
+
+    def by_order(self, steps: Sequence[_Step]) -> Plan | None:
+        """A plan led by the first attribute of an order that is given as a term or a range of dates."""
+        plans = (self._led_by(step) for step in steps if step.table.path in self.by_path)
+        return next((plan for plan in plans if plan), None)
+
+    def by_text(self) -> Plan | None:
+        """A plan led by the piece of a text that is likely to be rarest."""
+        found = [
+            (step, piece)
+            for step in _TEXTS
+            if step.table.path in self.by_path
+            for piece in pieces(step.table, self.by_path[step.table.path])[:1]
+        ]
+        if not found:
+            return None
+        # The first of those that are long enough, or else the first.
+        step, piece = next((each for each in found if len(each[1]) >= LONG_PIECE), found[0])
+        text = TextLead(step.lead, text_ranges(step.table, self.partition, piece))
+        other = self.by_order(_LESS_RARE) or self.all()
+        return Plan(other.lead, other.scans, rest=self.matches, date=other.date, text=text)
+
+    def all(self) -> Plan:
+        """A plan that reads everything, newest first."""
+        lead, table = _ALL[self.level]
+        return Plan(lead, (all_scan(table, self.partition),), rest=self.matches)
+
+    def _led_by(self, step: _Step) -> Plan | None:
+        match = self.by_path[step.table.path]
+        if match.dates is not None:
+            if step.is_narrow and not _is_narrow(*match.dates):
+                return None
+            scan = date_scan(step.table, self.partition, *match.dates)
+            return Plan(step.lead, (scan,), rest=self.matches, date=match)
+        scans = tuple(term_scan(step.table, self.partition, term) for term in match.exact)
+        return Plan(step.lead, scans, rest=self.matches) if scans else None
+
+    def _exact(self, path: str) -> tuple[str, ...]:
+        return self.by_path[path].exact if path in self.by_path else ()
 
 
-def _term_scan(table: SearchTable, partition: str, term: str) -> Scan:
-    of_term = keys.term_partition(partition, term)
-    first, end = f"{term}|", f"{term}|{keys.AFTER}"
-    if not table.is_common:
-        return Scan(table.table, between(of_term, first, end))
-    filter_text = both(
-        greater_or_equal("PartitionKey", f"{of_term}|"),
-        less("PartitionKey", f"{of_term}|{keys.AFTER}"),
-        greater_or_equal("RowKey", first),
-        less("RowKey", end),
-    )
-    return Scan(table.table, filter_text)
+def _is_narrow(first: str, last: str) -> bool:
+    days = _date(last).toordinal() - _date(first).toordinal()
+    return days < NARROW_DAYS
 
 
-def _date_scan(table: SearchTable, partition: str, first: str, last: str) -> Scan:
-    # Keys hold dates inverted, newest first: the last date begins the range.
-    filter_text = both(
-        greater_or_equal("PartitionKey", keys.date_partition(partition, last)),
-        less("PartitionKey", keys.date_partition(partition, first) + keys.AFTER),
-        greater_or_equal("RowKey", keys.invert_digits(last)),
-        less("RowKey", keys.invert_digits(first) + "|" + keys.AFTER),
-    )
-    return Scan(table.table, filter_text)
-
-
-def _uid_scans(table: str, partition: str, match: Match) -> tuple[Scan, ...]:
-    return tuple(
-        Scan(table, between(keys.uid_partition(partition, uid), f"{uid}|", f"{uid}|{keys.AFTER}"))
-        for uid in match.values
-    )
-
-
-def _all_scan(table: str, partition: str) -> Scan:
-    first = f"{partition}|"
-    filter_text = both(greater_or_equal("PartitionKey", first), less("PartitionKey", first + keys.AFTER))
-    return Scan(table, filter_text)
+def _date(text: str) -> date:
+    return date(int(text[:4]), int(text[4:6]), int(text[6:]))

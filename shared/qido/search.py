@@ -2,22 +2,27 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
-from shared.dicom.bulk_links import drop_bulk
-from shared.dicom.metadata import inflate
 from shared.dicom.tags import SearchLevel
-from shared.qido import result
-from shared.qido.hits import Finder, Hit, fits, newest_instances
+from shared.errors import Unavailable
+from shared.qido.budget import MAX_ROWS, Budget
+from shared.qido.datasets import make_datasets
+from shared.qido.hits import Finder, Hit, fits, in_order, newest_instances
 from shared.qido.match import Match, make_matches
+from shared.qido.paging import Window, make_window, name_search, with_end
 from shared.qido.plan import make_plan
-from shared.qido.result import Wanted, make_dataset, make_wanted
-from shared.storage import archive, keys
-from shared.storage.keys import Scope, StudyKey
-from shared.storage.rows import METADATA, InstanceRow, Values
+from shared.qido.position import Start, later, render_cursor
+from shared.qido.result import Dataset, make_wanted
+from shared.qido.scans import Bounds
+from shared.storage import archive, trails
+from shared.storage.keys import StudyKey
+from shared.storage.rows import Values
 from shared.storage.storage import Storage
-from shared.storage.tables import between
+from shared.storage.trails import Trail
+from shared.storage.versions import next_version
 from shared.web.links import Links
 from shared.web.query import SearchRequest
 
@@ -43,148 +48,157 @@ class Resource:
         return _ALL_LEVELS[first:last]
 
 
-Dataset = dict[str, Mapping[str, object]]
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One page of what a search found."""
 
-DATASETS_AT_ONCE = 16
-"""Datasets of a page completed side by side, where more than the search rows is needed."""
+    datasets: list[Dataset]
+
+    cursor: str = ""
+    """What the next page is asked for with; "" when there is none."""
+
+    offset: int = 0
+    """How many matches are still to be skipped then."""
+
+    is_partial: bool = False
+    """Whether the search was ended before the page was full, because it took too much."""
 
 
-async def search(
-    storage: Storage, resource: Resource, request: SearchRequest, links: Links, *, is_v1: bool
-) -> list[Dataset]:
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who searches, and how it is answered."""
+
+    links: Links
+    is_v1: bool = False
+
+    caller: str = ""
+    """Tells the pages of one from those of another."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    hits: list[Hit]
+    skipped: int
+    next: Start | None
+    is_partial: bool = False
+
+    @property
+    def passed(self) -> int:
+        """How many matches lie between its start and its end."""
+        return self.skipped + len(self.hits)
+
+
+async def search(storage: Storage, resource: Resource, request: SearchRequest, asker: Asker) -> Found:
     """Find one page of what matches, newest first.
 
     Raises:
-        BadRequest: An attribute cannot be searched here, or a value is impossible.
+        BadRequest: An attribute cannot be searched here, or a value or the cursor is impossible.
     """
-    matches = make_matches(request.filters, resource.levels)
+    matches = make_matches(request.filters, resource.levels, fuzzy=request.fuzzy, several=request.several)
+    query = _query(resource, request)
     wanted = make_wanted(
         resource.levels,
-        is_v1=is_v1,
+        is_v1=asker.is_v1,
         include_all=request.include_all,
         included=request.include_fields,
-        matched=(match.attribute.tag for match in matches),
+        matched=(match.attribute.top for match in matches),
     )
-    hits = await _page(_hits(storage, resource, matches, request.offset + request.limit), request)
-    limit = asyncio.Semaphore(DATASETS_AT_ONCE)
-
-    async def make(hit: Hit) -> Dataset:
-        async with limit:
-            return await _dataset(storage, resource, hit, wanted, links)
-
-    return await asyncio.gather(*map(make, hits))
-
-
-async def _page(hits: AsyncIterator[Hit], request: SearchRequest) -> list[Hit]:
-    """The hits from the offset on, as many as the limit allows; no more are looked for."""
-    page: list[Hit] = []
-    if request.limit == 0:
-        return page
-    number = 0
-    async for hit in hits:
-        number += 1
-        if number > request.offset:
-            page.append(hit)
-        if len(page) == request.limit:
-            break
-    return page
-
-
-def _hits(storage: Storage, resource: Resource, matches: tuple[Match, ...], page: int) -> AsyncIterator[Hit]:
-    if resource.study is not None:
-        return _nested(storage, resource, matches)
-    finder = Finder(
-        storage, resource.partition, make_plan(resource.partition, resource.level, matches), page=page
+    name = "" if request.cursor else name_search(query, asker.caller)
+    trail = await trails.read(storage, name) if name and request.offset else None
+    window, now = make_window(request, query, trail), next_version()
+    page = await _page(storage, resource, matches, window)
+    cursor = render_cursor(page.next, query) if page.next else ""
+    # Of two processes one may be ahead by its clock: what is on the page was there.
+    until = max(now, *(hit.version for hit in page.hits)) if page.hits else now
+    datasets, _ = await asyncio.gather(
+        make_datasets(storage, resource.partition, page.hits, wanted, asker.links),
+        _leave(storage, name, trail or Trail(until, {}), window.before + page.passed, cursor),
     )
-    by_level = {
-        SearchLevel.STUDY: finder.studies,
-        SearchLevel.SERIES: finder.series,
-        SearchLevel.INSTANCE: finder.instances,
-    }
-    return by_level[resource.level]()
+    return Found(datasets, cursor, window.skip - page.skipped, page.is_partial)
 
 
-async def _nested(storage: Storage, resource: Resource, matches: tuple[Match, ...]) -> AsyncIterator[Hit]:
-    """The series or instances of one study that match."""
-    study = resource.study or ""
-    key = StudyKey(resource.partition, study)
-    if resource.level is SearchLevel.SERIES:
-        for uid, row in sorted(
-            (await archive.read_series(storage, key)).items(), key=lambda it: -it[1].created
-        ):
-            if fits(matches, SearchLevel.SERIES, row.values):
-                yield Hit(study, {}, uid, row.values)
+async def _leave(storage: Storage, name: str, trail: Trail, end: int, cursor: str) -> None:
+    """Note where a page ended, for the one that may be asked for by its offset."""
+    if not name or not cursor or trail.ends.get(end) == cursor:
         return
+    # Who has found something is told, though the next page may not join on to this one.
+    with suppress(Unavailable):
+        if trail.etag:
+            await trails.go_on(storage, name, trail, with_end(trail.ends, end, cursor))
+        else:
+            await trails.begin(storage, name, replace(trail, ends={end: cursor}))
+
+
+def _query(resource: Resource, request: SearchRequest) -> str:
+    """What is searched for, apart from how it is paged and what is told of it."""
+    filters = sorted((each.tag, each.raw, each.is_empty) for each in request.filters)
+    where = (resource.partition, resource.level.value, resource.study, resource.series)
+    return json.dumps([where, filters, request.fuzzy, request.several])
+
+
+async def _page(storage: Storage, resource: Resource, matches: tuple[Match, ...], window: Window) -> _Page:
+    if window.limit == 0:
+        return _Page([], 0, None)
+    start, budget = window.start, Budget(MAX_ROWS + window.skip)
+    if resource.study is not None:
+        return await _take(nested(storage, resource, matches, start), budget, window)
+    # One more than the page tells whether there is another.
+    rows = window.skip + window.limit + 1
+    plan = make_plan(resource.partition, resource.level, matches)
+    finder = Finder(storage, resource.partition, plan, Bounds(start, budget, rows))
+    page = await _take(finder.find(resource.level), budget, window)
+    if page.next is None:
+        return page
+    after = later(page.next.after, finder.done(resource.level)) if page.is_partial else page.next.after
+    return replace(page, next=Start(after, finder.way))
+
+
+async def _take(hits: AsyncIterator[Hit], budget: Budget, window: Window) -> _Page:
+    """The hits of a window; no more are looked for."""
+    page: list[Hit] = []
+    skipped, after = 0, window.start.after
+    async for hit in hits:
+        if hit.version > window.until:
+            continue
+        if len(page) == window.limit:
+            return _Page(page, skipped, Start(after))
+        if skipped < window.skip:
+            skipped += 1
+        else:
+            page.append(hit)
+        after = hit.position
+        if len(page) == window.limit:
+            # Whether another one follows is told as far as it is known already.
+            budget.close()
+    if not budget.is_ended:
+        return _Page(page, skipped, None)
+    return _Page(page, skipped, Start(after), is_partial=len(page) < window.limit)
+
+
+async def nested(
+    storage: Storage, resource: Resource, matches: tuple[Match, ...], start: Start
+) -> AsyncIterator[Hit]:
+    """The series or instances of one study that match."""
+    found = _series(storage, resource, matches)
+    if resource.level is SearchLevel.INSTANCE:
+        found = _instances(storage, resource, matches)
+    async for hit in found:
+        if not start.is_behind(hit.position):
+            yield hit
+
+
+async def _series(storage: Storage, resource: Resource, matches: tuple[Match, ...]) -> AsyncIterator[Hit]:
+    key = StudyKey(resource.partition, resource.study or "")
+    for place, uid, row in in_order(await archive.read_series(storage, key)):
+        if fits(matches, SearchLevel.SERIES, row.values):
+            yield Hit(key.study, {}, uid, row.values, position=(place,), version=row.created)
+
+
+async def _instances(storage: Storage, resource: Resource, matches: tuple[Match, ...]) -> AsyncIterator[Hit]:
+    key = StudyKey(resource.partition, resource.study or "")
     series = await archive.read_series(storage, key) if resource.series is None else {}
-    for instance in await newest_instances(storage, key, resource.series):
-        of_series: Values = series[instance.series].values if instance.series in series else {}
+    for place, row in await newest_instances(storage, key, resource.series):
+        of_series: Values = series[row.series].values if row.series in series else {}
         fitting = resource.series is not None or fits(matches, SearchLevel.SERIES, of_series)
-        if fitting and fits(matches, SearchLevel.INSTANCE, instance.values):
-            yield Hit(study, {}, instance.series, of_series, instance.instance, instance.values)
-
-
-async def _dataset(storage: Storage, resource: Resource, hit: Hit, wanted: Wanted, links: Links) -> Dataset:
-    key = StudyKey(resource.partition, hit.study)
-    extra = await _from_metadata(storage, key, hit) if wanted.extra else {}
-    only_extra = {tag: element for tag, element in extra.items() if tag in wanted.extra}
-    values = (hit.study_values, hit.series_values or {}, hit.instance_values or {})
-    computed = {**_uids(hit), **await _computed(storage, key, hit, wanted, links)}
-    return make_dataset(wanted, only_extra, *values, computed)
-
-
-def _uids(hit: Hit) -> Values:
-    uids = {
-        result.STUDY_UID: hit.study,
-        result.SERIES_UID: hit.series,
-        result.INSTANCE_UID: hit.instance,
-    }
-    return {tag: result.uid_element(uid) for tag, uid in uids.items() if uid}
-
-
-async def _computed(storage: Storage, key: StudyKey, hit: Hit, wanted: Wanted, links: Links) -> Values:
-    found: dict[str, Mapping[str, object]] = {}
-    if wanted.asks(result.RETRIEVE_URL):
-        found[result.RETRIEVE_URL] = result.url_element(_url(hit, links))
-    if wanted.asks(result.STUDY_SERIES_COUNT) and hit.study_values:
-        count = await _count(storage, key, *keys.rows_of("series"))
-        found[result.STUDY_SERIES_COUNT] = result.count_element(count)
-    if wanted.asks(result.STUDY_INSTANCE_COUNT) and hit.study_values:
-        count = await _count(storage, key, *keys.instance_rows(None))
-        found[result.STUDY_INSTANCE_COUNT] = result.count_element(count)
-    if wanted.asks(result.SERIES_INSTANCE_COUNT) and hit.series:
-        count = await _count(storage, key, *keys.instance_rows(hit.series))
-        found[result.SERIES_INSTANCE_COUNT] = result.count_element(count)
-    return found
-
-
-def _url(hit: Hit, links: Links) -> str:
-    if hit.instance:
-        return links.instance(hit.study, hit.series, hit.instance)
-    return links.series(hit.study, hit.series) if hit.series else links.study(hit.study)
-
-
-async def _count(storage: Storage, key: StudyKey, first: str, end: str) -> int:
-    filter_text = between(key.archive, first, end)
-    pages = storage.tables.query(keys.ARCHIVE, filter_text, select=("RowKey",))
-    return sum([len(page) async for page in pages])
-
-
-async def _from_metadata(storage: Storage, key: StudyKey, hit: Hit) -> Values:
-    """The metadata of the instance found, or of one instance of the series or study found."""
-    row = await _representative(storage, key, hit)
-    if row is None:
-        return {}
-    compressed = row.metadata
-    if row.metadata_blob:
-        compressed = await storage.blobs.read_all(keys.METADATA, row.metadata_blob)
-    # Their BulkDataURIs are relative, and searches have no bulk data.
-    values: Values = json.loads(b"".join(drop_bulk(inflate(compressed))))
-    return values
-
-
-async def _representative(storage: Storage, key: StudyKey, hit: Hit) -> InstanceRow | None:
-    if hit.instance:
-        return await archive.read_instance(storage, key, hit.series, hit.instance, METADATA)
-    async for page in archive.read_instances(storage, Scope(key, hit.series or None), METADATA, limit=1):
-        return page[0]
-    return None
+        if fitting and fits(matches, SearchLevel.INSTANCE, row.values):
+            yield Hit(key.study, {}, row.series, of_series, row.instance, row.values, (place,), row.version)

@@ -38,6 +38,11 @@ def greater_or_equal(name: str, value: Value) -> str:
     return f"{name} ge {literal(value)}"
 
 
+def greater(name: str, value: Value) -> str:
+    """Match rows whose property `name` is more than `value`."""
+    return f"{name} gt {literal(value)}"
+
+
 def less_or_equal(name: str, value: Value) -> str:
     """Match rows whose property `name` is `value` or less."""
     return f"{name} le {literal(value)}"
@@ -65,7 +70,7 @@ def between(partition: str, row_from: str, row_to: str) -> str:
 
 def after(partition: str, row: str) -> str:
     """Match the rows of a partition that come behind `row`."""
-    return both(within(partition), f"RowKey gt {literal(row)}")
+    return both(within(partition), greater("RowKey", row))
 
 
 def starting(partition: str, prefix: str) -> str:

@@ -10,7 +10,7 @@ from shared.storage.rows import LevelRow
 from shared.storage.tables import Operation, RowMissing, Tables, Value, delete, upsert_replace
 from shared.storage.terms import IndexKey, IndexRows
 
-MAX_WRITES_AT_ONCE = 8
+MAX_WRITES_AT_ONCE = 16
 MAX_OPERATIONS = 100
 
 

@@ -44,6 +44,10 @@ UPLOADS = "uploads"
 
 UPLOAD_QUEUE = "uploads"
 
+REBUILD_QUEUE = "rebuild"
+
+SEARCHES = "searches"
+
 OPERATIONS = "operations"
 ANSWERS = "answers"
 """Container of what is too long for the row of an operation."""
@@ -52,11 +56,20 @@ STUDY_ROW = "study"
 AFTER = "~"
 """Sorts after every character that a UID or a number can hold, so it ends a range of row keys."""
 
+BEHIND = " "
+"""Sorts before all of them: with it a key is the first one behind itself."""
+
+ARRIVAL_DIGITS = 5
+"""Of a row key, by which tables by arrival are cut into partitions."""
+
+DATE_DIGITS = 6
+"""The same in tables by date: a month."""
+
 _DOT_END = "="
 _MAX_VERSION = (1 << 63) - 1
 _MAX_TERM_CHARACTERS = 180
+_MAX_TEXT_CHARACTERS = 60
 _ACTIVE_SHARDS = 16
-_INDEX_SHARDS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,8 +267,15 @@ def upload_key(operation: str) -> str:
     return operation[-1]
 
 
-# Search tables. A term's rows lie in one of a few thousand small partitions: a lookup reads one of
-# them, and on Azurite, where a query costs in proportion to its partition, that keeps it cheap.
+def search_key(search: str) -> tuple[str, str]:
+    """Partition and row key, in table `searches`, of a search and who made it, neither of which they tell."""
+    name = hashlib.sha256(search.encode()).hexdigest()
+    return name[0], name[1:]
+
+
+# Search tables. The partition of a row is the text it is found by, its row key tells when the study or series
+# came: a term's rows are one small partition, newest first, and texts that begin alike lie side by side. On
+# Azurite, where a write costs in proportion to its partition, that keeps it cheap.
 
 
 def fold(text: str) -> str:
@@ -270,19 +290,31 @@ def fold_name(text: str) -> str:
 
 
 def term(folded: str) -> str:
-    """A folded value as part of a row key. Values too long for a key end in their digest.
-
-    As in percent-encoding, with `=` for the percent sign, which some tools mishandle in keys.
-    """
-    encoded = quote(folded, safe=" !$&()*+,-.:;<>@[]^_`{}~").replace("%", "=")
+    """A folded value as part of a key. Values too long for a key end in their digest."""
+    encoded = _encoded(folded)
     if len(encoded) <= _MAX_TERM_CHARACTERS:
         return encoded
     return f"{encoded[:_MAX_TERM_CHARACTERS]}{digest(folded)}"
 
 
-def term_partition(partition: str, encoded_term: str) -> str:
-    """The partition, in a search table, of all rows of one term."""
-    return f"{partition}|{int(digest(encoded_term)[:8], 16) % _INDEX_SHARDS:03x}"
+def text(folded: str) -> str:
+    """The beginning of a folded text as part of a key; what begins alike has keys that begin alike."""
+    return _encoded(folded)[:_MAX_TEXT_CHARACTERS]
+
+
+def _encoded(folded: str) -> str:
+    """As in percent-encoding, with `=` for the percent sign, which some tools mishandle in keys."""
+    return quote(folded, safe=" !$&()*+,-.:;<>@[]^_`{}~").replace("%", "=")
+
+
+def term_partition(partition: str, encoded: str) -> str:
+    """The partition, in a search table, of all rows of one term or text."""
+    return f"{partition}|{encoded}"
+
+
+def behind_all(beginning: str) -> str:
+    """The first key behind all those that have this beginning, which must not be empty."""
+    return beginning[:-1] + chr(ord(beginning[-1]) + 1)
 
 
 def uid_partition(partition: str, uid: str) -> str:
@@ -304,7 +336,7 @@ def date_partition(partition: str, date: str) -> str:
         partition: Folded name of the data partition.
         date: A DICOM date, YYYYMMDD.
     """
-    return f"{partition}|{invert_digits(date[:6])}"
+    return f"{partition}|{invert_digits(date[:DATE_DIGITS])}"
 
 
 def invert_digits(date: str) -> str:
@@ -312,9 +344,30 @@ def invert_digits(date: str) -> str:
     return "".join(str(9 - int(digit)) for digit in date)
 
 
-def arrival_bucket(newest: str) -> str:
-    """The part of a `newest_first` text that some five hours have in common."""
-    return newest[:5]
+def tail(version: int, *uids: str) -> str:
+    """The row key, in search tables, of a study or series: when it came, newest first, and its UIDs."""
+    return "|".join((newest_first(version), *uids))
+
+
+def study_of_row(row: str) -> str:
+    """The study that a row key of a search table of studies ends with."""
+    return row.rpartition("|")[2]
+
+
+def series_of_row(row: str) -> tuple[str, str]:
+    """The study and series that a row key of a search table of series ends with."""
+    _, study, series = row.rsplit("|", 2)
+    return study, series
+
+
+def version_of_row(row: str, uids: int) -> int:
+    """When a study or series came, by a row key that ends with its `tail` of one or two UIDs."""
+    return _MAX_VERSION - int(row.split("|")[-1 - uids], 16)
+
+
+def arrival_bucket(tail: str) -> str:
+    """The part of a `tail` that some five hours have in common."""
+    return tail[:ARRIVAL_DIGITS]
 
 
 def arrival_partition(partition: str, version: int) -> str:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from shared.storage import keys
 from shared.storage.keys import StudyKey
-from shared.storage.rows import Change, cut_text, joined_text, parse_changes, render_changes
+from shared.storage.rows import Change, cut_text, joined_text, parse_changes, render_changes, squeezed_text
 from shared.storage.storage import Storage
 from shared.storage.tables import (
     Operation,
@@ -204,7 +204,7 @@ def _purge_values(due: datetime, changes: Sequence[Change]) -> dict[str, str | d
 
 
 def _pending(key: StudyKey, row: Row) -> Pending:
-    index = joined_text(row, "index")
+    index = squeezed_text(row, "index")
     tried = str(row.values.get("tried", ""))
     return Pending(
         key=key,

@@ -28,6 +28,7 @@ from shared.storage.rows import (
     render_instance,
     render_level,
     row_bytes,
+    squeeze_text,
 )
 from shared.storage.tables import Operation, Value, delete, insert, merge
 from shared.storage.tables import replace as replace_row
@@ -138,7 +139,11 @@ def render_pending(
 ) -> dict[str, Value]:
     """The properties of a pending row: what happened, and which search rows it may have touched."""
     lines = "\n".join(f"{where.table}\t{where.partition}\t{where.row}" for where in index_keys)
-    return {"action": action, **cut_text("changes", render_changes(changes)), **cut_text("index", lines)}
+    return {
+        "action": action,
+        **cut_text("changes", render_changes(changes)),
+        **squeeze_text("index", lines),
+    }
 
 
 def touched(key: StudyKey, study: LevelChange, series: Mapping[str, LevelChange]) -> list[terms.IndexKey]:

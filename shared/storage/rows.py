@@ -5,6 +5,7 @@ indexes are spread over several, and what is larger still lies in a blob of cont
 """
 
 import json
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -183,15 +184,15 @@ def render_instance(new: NewInstance) -> dict[str, Value]:
     if new.metadata_blob:
         properties["metadataBlob"] = new.metadata_blob
     else:
-        properties |= _cut("metadata", new.metadata)
+        properties |= cut_bytes("metadata", new.metadata)
     if new.frames_blob:
         properties["framesBlob"] = new.frames_blob
     elif new.frames is not None:
-        properties |= _cut("frames", new.frames)
+        properties |= cut_bytes("frames", new.frames)
     if new.bulk_blob:
         properties["bulkBlob"] = new.bulk_blob
     elif new.bulk:
-        properties |= _cut("bulk", new.bulk)
+        properties |= cut_bytes("bulk", new.bulk)
     return properties
 
 
@@ -214,13 +215,13 @@ def parse_instance(row: Row, study: str) -> InstanceRow:
         location=Location(_text(row, "blob"), _int(row, "start"), _int(row, "length")),
         transfer_syntax=_text(row, "transferSyntax"),
         values=parse_values(_text(row, "values")),
-        metadata=_joined(row, "metadata"),
+        metadata=joined_bytes(row, "metadata"),
         metadata_blob=_text(row, "metadataBlob"),
-        frames=_joined(row, "frames"),
+        frames=joined_bytes(row, "frames"),
         frames_blob=_text(row, "framesBlob"),
         has_frames=bool(row.values.get("hasFrames", False)),
         etag=row.etag,
-        bulk=_joined(row, "bulk"),
+        bulk=joined_bytes(row, "bulk"),
         bulk_blob=_text(row, "bulkBlob"),
     )
 
@@ -255,12 +256,25 @@ def joined_text(row: Row, name: str) -> str:
     return "".join(str(piece) for piece in _pieces(row, name))
 
 
-def _cut(name: str, content: bytes) -> dict[str, Value]:
+def squeeze_text(name: str, text: str) -> dict[str, Value]:
+    """A long text whose lines have much in common as several properties, compressed; nothing of none."""
+    return cut_bytes(name, zlib.compress(text.encode())) if text else {}
+
+
+def squeezed_text(row: Row, name: str) -> str:
+    """The text that `squeeze_text` made small."""
+    content = joined_bytes(row, name)
+    return zlib.decompress(content).decode() if content else ""
+
+
+def cut_bytes(name: str, content: bytes) -> dict[str, Value]:
+    """Many bytes as several properties."""
     pieces = range(0, len(content), MAX_PROPERTY_BYTES)
     return {f"{name}{number}": content[at : at + MAX_PROPERTY_BYTES] for number, at in enumerate(pieces)}
 
 
-def _joined(row: Row, name: str) -> bytes:
+def joined_bytes(row: Row, name: str) -> bytes:
+    """The bytes that `cut_bytes` cut."""
     if f"{name}0" not in row.values:
         return b""  # At once, as a study has many rows, of which little is read.
     return b"".join(piece for piece in _pieces(row, name) if isinstance(piece, bytes))

@@ -21,7 +21,7 @@ Pair = tuple[str, str]
 
 async def agree_on_uids(
     storage: Storage, key: StudyKey, instances: Iterable[Pair], there: Set[Pair] | None = None
-) -> None:
+) -> Set[Pair]:
     """Make the rows of some instances agree with the archive as it is by the time this returns.
 
     Args:
@@ -29,16 +29,20 @@ async def agree_on_uids(
         key: The study.
         instances: Whose rows.
         there: Those of them that exist; looked up when left out.
+
+    Returns:
+        Those of them that exist.
     """
     rows = {pair: terms.instance_row(key, *pair) for pair in instances}
     touched = [where for row in rows.values() for where in row]
     written: Set[Pair] | None = None
     if there is None:
-        there = await _existing(storage, key, rows)
+        there = await existing(storage, key, rows)
     while there != written:
         wanted = {where: values for pair in there for where, values in rows[pair].items()}
         await agree(storage.tables, touched, wanted)
-        written, there = there, await _existing(storage, key, rows)
+        written, there = there, await existing(storage, key, rows)
+    return there
 
 
 async def remove_ghosts(storage: Storage, key: StudyKey, deleted: Iterable[Pair]) -> None:
@@ -49,7 +53,8 @@ async def remove_ghosts(storage: Storage, key: StudyKey, deleted: Iterable[Pair]
         await agree_on_uids(storage, key, left)
 
 
-async def _existing(storage: Storage, key: StudyKey, instances: Iterable[Pair]) -> set[Pair]:
+async def existing(storage: Storage, key: StudyKey, instances: Iterable[Pair]) -> set[Pair]:
+    """Those of some instances of a study that exist."""
     by_series: dict[str, set[str]] = defaultdict(set)
     for series, instance in instances:
         by_series[series].add(instance)

@@ -9,6 +9,9 @@ import threading
 import time
 from datetime import UTC, datetime
 
+LATEST = (1 << 63) - 1
+"""No version is later."""
+
 _RANDOM_BITS = 10
 
 _lock = threading.Lock()

@@ -81,12 +81,15 @@ class Work:
     """The blob of container `answers` that has more of what came of it, or empty."""
 
     attempts: int
-    """How often it was claimed."""
+    """How often it was claimed since it last got on."""
 
     run: str = field(repr=False)
     """Whose claim it is; empty when nobody's."""
 
     etag: str = field(repr=False)
+
+    state: bytes = field(repr=False, default=b"")
+    """From `Claim.keep`; empty before and when it is over."""
 
     @property
     def has_answer(self) -> bool:
@@ -159,7 +162,7 @@ class Claim:
         self._etag = work.etag
         self._run = secrets.token_hex(8)
         self.attempt = work.attempts + 1
-        """Which try of this operation it is, counted from 1."""
+        """Which try of this operation it is since it last got on, counted from 1."""
 
     async def begin(self) -> None:
         """Take the work; raises as `progress` does."""
@@ -172,6 +175,12 @@ class Claim:
             ClaimLost: Somebody else has the work, or has ended it.
         """
         await self._write({"run": self._run} | ({} if percent is None else {"percent": percent}))
+
+    async def keep(self, state: bytes, percent: int, results: Mapping[str, object]) -> None:
+        """Write down how far it is, for whoever goes on from there; raises as `progress` does."""
+        self.attempt = 1
+        values: dict[str, Value] = {"state": state, "percent": percent, "results": json.dumps(results)}
+        await self._write({"run": self._run, "attempts": 0, **values})
 
     async def release(self) -> None:
         """Leave the work to the next one, who need not wait; raises as `progress` does."""
@@ -194,6 +203,7 @@ class Claim:
             "run": self._run,
             "results": json.dumps(ending.results),
             "answer": ending.answer,
+            "state": b"",
         }
         if ending.status is Status.SUCCEEDED:
             values["percent"] = 100
@@ -273,7 +283,7 @@ def _day(operation: str) -> str:
 
 def _work(row: Row) -> Work:
     values = row.values
-    percent, attempts = values.get("percent"), values["attempts"]
+    percent, attempts, state = values.get("percent"), values["attempts"], values.get("state")
     assert isinstance(attempts, int)
     return Work(
         id=row.row,
@@ -289,6 +299,7 @@ def _work(row: Row) -> Work:
         attempts=attempts,
         run=str(values["run"]),
         etag=row.etag,
+        state=state if isinstance(state, bytes) else b"",
     )
 
 

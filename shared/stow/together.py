@@ -10,7 +10,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from shared.dicom.part10 import Part10File
-from shared.dicom.tags import CORE_SEARCH, RETURNED_BY_ALL, RETURNED_BY_DEFAULT_V1, SearchLevel
+from shared.dicom.tags import CARRIED, SEARCHABLE, SearchLevel
 from shared.errors import Unavailable
 from shared.log import log_fault
 from shared.storage import active, keys
@@ -229,23 +229,18 @@ def make_instance(received: Received, location: Location) -> NewInstance:
     )
 
 
-_TAGS = {
-    level: (
-        *RETURNED_BY_ALL[level],
-        *RETURNED_BY_DEFAULT_V1[level],
-        *(attribute.tag for attribute in CORE_SEARCH[level]),
-    )
-    for level in SearchLevel
+_SEARCHED = {
+    attribute.tag: attribute.vr
+    for level in SEARCHABLE.values()
+    for attribute in level
+    if not attribute.sequence
 }
-_COMPUTED = frozenset({"00080061"})
-_SEARCHED = {attribute.tag: attribute.vr for level in CORE_SEARCH.values() for attribute in level}
 AVAILABLE_SYNTAX = "00083002"
 """Viewers ask searches for it; it comes of group 0002."""
 
 
 def _values(file: Part10File, level: SearchLevel) -> Values:
-    tags = dict.fromkeys(tag for tag in _TAGS[level] if tag not in _COMPUTED)
-    found = {tag: file.attributes[tag] for tag in tags if tag in file.attributes}
+    found = {tag: file.attributes[tag] for tag in CARRIED[level] if tag in file.attributes}
     # What is written with another VR than its own, a date as a number, would mislead every search.
     return {
         tag: element for tag, element in found.items() if _SEARCHED.get(tag, element["vr"]) == element["vr"]

@@ -33,6 +33,13 @@ class Links:
         """Name an instance."""
         return f"{self.root}/studies/{study}/series/{series}/instances/{instance}"
 
+    def search(self, plural: str, study: str | None, series: str | None) -> str:
+        """Name what is searched: `studies`, `series` or `instances`, of all, of a study or of a series."""
+        within = self.root if study is None else self.study(study)
+        if study is not None and series is not None:
+            within = self.series(study, series)
+        return f"{within}/{plural}"
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:

@@ -25,6 +25,9 @@ JSON_OFFERS = (
     Offer("application/json", (Form.SINGLE,)),
 )
 
+COUNT_OFFERS = tuple(reversed(JSON_OFFERS))
+"""A count is no DICOM, but who asks for DICOM JSON only gets it as that."""
+
 DICOM_XML = "application/dicom+xml"
 
 STORE_OFFERS = (*JSON_OFFERS, Offer(DICOM_XML, (Form.SINGLE, Form.MULTIPART)))

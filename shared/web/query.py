@@ -8,7 +8,7 @@ Source: API rules sections 1.8, 8.2 and 8.6; clients sections 3.2 and 3.3.
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import unquote_to_bytes
 
 from shared.errors import BadRequest
@@ -27,6 +27,7 @@ _CONTROLS = (
     "fuzzymatching",
     "multiplevaluematching",
     "emptyvaluematching",
+    "cursor",
 )
 
 # Not about the search: the Accept header in another place, a key of Azure Functions.
@@ -43,18 +44,25 @@ _KEYWORD = re.compile(r"[A-Za-z][A-Za-z0-9]*")
 _BOOLEANS = {"true": True, "false": False}
 
 
+_EMPTY = '""'
+"""How the standard asks for what has no value (PS3.4 section C.2.2.2.7)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """One attribute to match. It is never blank."""
+    """One attribute to match. It is never blank, unless it asks for what has no value."""
 
     key: str
     """The attribute as the client named it."""
 
     tag: str
-    """Eight upper-case hexadecimal digits."""
+    """Eight upper-case hexadecimal digits; of an attribute in a sequence, those of both with a dot."""
 
     raw: tuple[str, ...]
     """The values as sent, one for each time the attribute was named, still percent-encoded."""
+
+    is_empty: bool = False
+    """Whether it asks for what has no value."""
 
     def text(self) -> str:
         """Give the value of an attribute that can be asked for only once.
@@ -107,6 +115,12 @@ class SearchRequest:
     fuzzy: bool = False
     """Whether person names match by words."""
 
+    several: bool = False
+    """Whether each of several values of one attribute must be there, not just one of them."""
+
+    cursor: str = ""
+    """Where a page before this one ended, as its `next` link told; not checked yet."""
+
     warnings: tuple[str, ...] = ()
     """What of the request was not followed, for a Warning header each."""
 
@@ -148,14 +162,17 @@ def parse_search(query: str, find_tag: FindTag) -> SearchRequest:
     if offset > MAX_OFFSET:
         raise _impossible("Offset", MAX_OFFSET)
     fuzzy = _read_boolean("FuzzyMatching", controls["fuzzymatching"])
+    empty = _read_boolean("EmptyValueMatching", controls["emptyvaluematching"])
     return SearchRequest(
-        filters=tuple(filters.values()),
+        filters=tuple(_check_blank(each, empty=empty) for each in filters.values()),
         include_fields=fields,
         include_all=include_all,
         limit=min(limit, MAX_LIMIT),
         offset=offset,
         fuzzy=fuzzy,
-        warnings=(*dict.fromkeys(warnings), *_not_followed(controls, limit)),
+        several=_read_boolean("MultipleValueMatching", controls["multiplevaluematching"]),
+        cursor=_read_cursor(controls["cursor"]),
+        warnings=(*dict.fromkeys(warnings), *_lowered(limit)),
     )
 
 
@@ -176,13 +193,21 @@ def _decode(raw: str) -> str:
 
 
 def _add_filter(filters: dict[str, Filter], name: str, raw: str, find_tag: FindTag) -> None:
-    tag = _find(name, find_tag)
+    tag = _find_path(name, find_tag)
     if tag is None:
         raise not_queryable(name)
-    if not _decode(raw).strip(" \t\r\n\0"):
-        raise BadRequest(f"Invalid query: AttributeId {name} has no value.")
     known = filters.get(tag)
     filters[tag] = Filter(known.key, tag, (*known.raw, raw)) if known else Filter(name, tag, (raw,))
+
+
+def _check_blank(item: Filter, *, empty: bool) -> Filter:
+    """Refuse a key without a value, unless that is what is asked for."""
+    texts = [_decode(raw).strip(" \t\r\n\0") for raw in item.raw]
+    if empty and len(texts) == 1 and texts[0] in ("", _EMPTY):
+        return replace(item, is_empty=True)
+    if "" in texts:
+        raise BadRequest(f"Invalid query: AttributeId {item.key} has no value.")
+    return item
 
 
 def not_queryable(key: str) -> BadRequest:
@@ -199,8 +224,14 @@ def not_queryable(key: str) -> BadRequest:
     )
 
 
+def _find_path(name: str, find_tag: FindTag) -> str | None:
+    """Resolve an attribute, or one in a sequence by the names of both with a dot between."""
+    tags = [_find(part, find_tag) for part in name.split(".")]
+    return None if None in tags else ".".join(filter(None, tags))
+
+
 def _find(name: str, find_tag: FindTag) -> str | None:
-    """Resolve an attribute named by keyword or by eight digits; Azure knows no paths and no punctuation."""
+    """Resolve an attribute named by keyword or by eight digits; nobody sends other punctuation."""
     return find_tag(name) if _TAG.fullmatch(name) or _KEYWORD.fullmatch(name) else None
 
 
@@ -244,10 +275,12 @@ def _read_boolean(name: str, values: list[str]) -> bool:
     return True in known
 
 
-def _not_followed(controls: dict[str, list[str]], limit: int) -> Iterable[str]:
+def _read_cursor(values: list[str]) -> str:
+    if len(set(values)) > 1:
+        raise BadRequest("The query parameter 'Cursor' is invalid. It must be given once.")
+    return values[0].strip() if values else ""
+
+
+def _lowered(limit: int) -> Iterable[str]:
     if limit > MAX_LIMIT:
         yield f"The limit was lowered to {MAX_LIMIT}."
-    if _read_boolean("MultipleValueMatching", controls["multiplevaluematching"]):
-        yield "Lists of values are matched for attributes of type UI and CS only."
-    if _read_boolean("EmptyValueMatching", controls["emptyvaluematching"]):
-        yield "Matching of empty values is not supported."

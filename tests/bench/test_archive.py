@@ -1,92 +1,100 @@
-"""The archive that the benchmark makes fast has the rows that real stores leave."""
+"""The archives that the benchmark makes fast have the rows that real stores leave."""
 
-import asyncio
 import time
 from pathlib import Path
 
 import httpx
+import pytest
+from pydicom.dataset import Dataset
 
-from bench.archive import open_for_filling, version_at, write_archive
+from bench.archive import version_at, write_archive
 from bench.files import TINY, Place, make_file
+from bench.fill import fill
+from bench.population import Hospital, MadeStudy, instance_values
+from bench.tableserver import TableFile
 from local.dev.service import start_service
-from shared.storage import keys, terms
-from shared.storage.tables import Row, greater_or_equal
 from shared.storage.versions import made_at
 from tests.archive import Archive
+from tests.bench.rows import Rows, as_texts, stored_rows, written_rows
 from tests.conftest import NewAccount
+from tests.factories import Instance, as_instance
 
 STUDIES = 6
 SECONDS = 30
 
-TABLES = (
-    keys.ARCHIVE,
-    terms.STUDIES,
-    terms.SERIES,
-    terms.SERIES_BY_UID,
-    terms.INSTANCES_BY_UID,
-    *(each.table for each in (*terms.STUDY_TABLES, *terms.SERIES_TABLES)),
-)
+
+@pytest.fixture
+def tables(tmp_path: Path) -> TableFile:
+    """A file of tables."""
+    return TableFile(tmp_path / "tables")
 
 
-def test_the_fast_archive_has_exactly_the_rows_of_real_stores(
-    new_account: NewAccount, http: httpx.Client, tmp_path: Path
+def store(account: str, http: httpx.Client, log: Path, requests: list[list[Instance | bytes]]) -> Rows:
+    """The rows that real stores leave."""
+    with start_service(0, account, log=log) as service:
+        for request in requests:
+            assert Archive(http, service.url, None).store(*request).status_code == 200
+        deadline = time.monotonic() + SECONDS
+        # Until the feed has every change, a study has a pending row.
+        while any("pending|" in row.row for _, row in stored_rows(account)):
+            assert time.monotonic() < deadline, "the change feed did not take up the changes"
+            time.sleep(0.1)
+    return stored_rows(account)
+
+
+def test_an_archive_of_files_has_exactly_the_rows_of_real_stores(
+    new_account: NewAccount, http: httpx.Client, tmp_path: Path, tables: TableFile
 ) -> None:
     files = [make_file(Place(7, study), TINY) for study in range(STUDIES)]
-    real, fast = new_account(), new_account()
 
-    with start_service(0, real, log=tmp_path / "log") as service:
-        for file in files:
-            assert Archive(http, service.url, None).store(file).status_code == 200
-        wait_for_the_feed(real)
-    asyncio.run(write_archive(fast, files))
+    real = store(new_account(), http, tmp_path / "log", [[file] for file in files])
+    with tables:
+        write_archive(tables, files, len(files))
 
-    assert rows_of(fast) == rows_of(real)
+        assert as_texts(written_rows(tables)) == as_texts(real)
 
 
-def wait_for_the_feed(connection: str) -> None:
-    """Until it has every change, a study has a pending row."""
-    deadline = time.monotonic() + SECONDS
-    while any("pending|" in row for row in rows_of(connection)):
-        assert time.monotonic() < deadline, "the change feed did not take up the changes"
-        time.sleep(0.1)
+def test_a_hospital_has_the_rows_of_real_stores(
+    new_account: NewAccount, http: httpx.Client, tmp_path: Path, tables: TableFile
+) -> None:
+    """But for what the rows of instances say of bytes and metadata, which it has none of."""
+    hospital = Hospital(STUDIES)
+
+    studies = [files_of(hospital.study(number)) for number in range(STUDIES)]
+    real = store(new_account(), http, tmp_path / "log", [list(files) for files in studies])
+    with tables:
+        fill(tables, hospital)
+
+        assert as_texts(searched(written_rows(tables))) == as_texts(searched(real))
 
 
-def rows_of(connection: str) -> list[str]:
-    """Every row of every table as a text, sorted, its versions replaced by what they are versions of."""
-    rows = asyncio.run(read_rows(connection))
-    texts = [f"{table} {row.partition} {row.row} {sorted(row.values.items())}" for table, row in rows]
-    for version, name in versions(rows).items():
-        for shown in (str(version), keys.hex_version(version), keys.newest_first(version)):
-            texts = [text.replace(shown, name) for text in texts]
-        texts = [text.replace(f"|{keys.newest_first(version)[:5]} ", "|day ") for text in texts]
-    return sorted(texts)
+def files_of(study: MadeStudy) -> list[Instance]:
+    """The files that say what a study of the hospital is said to say."""
+    return [
+        as_instance(Dataset.from_json({**study.values, **series.values, **instance_values(uid)}))
+        for series in study.series
+        for uid in series.instances
+    ]
 
 
-async def read_rows(connection: str) -> list[tuple[str, Row]]:
-    storage = open_for_filling(connection)
-    try:
-        everything = greater_or_equal("PartitionKey", "")
-        return [
-            (table, row)
-            for table in TABLES
-            async for page in storage.tables.query(table, everything)
-            for row in page
-        ]
-    finally:
-        await storage.aclose()
-
-
-def versions(rows: list[tuple[str, Row]]) -> dict[int, str]:
-    """What each version in the archive's rows belongs to."""
-    return {
-        int(str(row.values[name])): f"<{name} of {row.partition}>"
-        for table, row in rows
-        for name in ("created", "version")
-        if table == keys.ARCHIVE and name in row.values
-    }
+def searched(rows: Rows) -> Rows:
+    """The rows that searches look at, without those of instances."""
+    return [(table, row) for table, row in rows if not row.row.startswith("instance|")]
 
 
 def test_a_version_of_a_moment_is_that_moments() -> None:
     moment = 1_700_000_000.25
 
     assert made_at(version_at(moment)).timestamp() == moment
+
+
+def test_a_hospital_is_the_same_each_time_and_its_studies_come_in_order() -> None:
+    """So that any study can be asked for without reading the archive."""
+    one, other = Hospital(50), Hospital(50)
+
+    assert [one.study(number) for number in range(50)] == [other.study(number) for number in range(50)]
+    arrivals = [one.arrival(number) for number in range(50)]
+    assert arrivals == sorted(set(arrivals))
+    numbers = {one.study(number).text("00080050") for number in range(50)}
+    assert len(numbers) == 50
+    assert len({one.study(number).text("00100020") for number in range(50)}) < 40

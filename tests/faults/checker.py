@@ -19,7 +19,7 @@ from shared.storage.works import Status
 from shared.web.splice import Sum
 from tests.faults.driver import JOINED_BASE
 from tests.faults.files import Address, File
-from tests.faults.snapshot import INDEX_TABLES, Snapshot, Study
+from tests.faults.snapshot import Snapshot, Study
 
 
 @dataclass(slots=True)
@@ -235,7 +235,7 @@ def _wrong_index(snapshot: Snapshot) -> Iterator[str]:
             wanted |= terms.instance_row(study.key, row.series, row.instance)
     found = {
         terms.IndexKey(table, row.partition, row.row): row.values
-        for table in INDEX_TABLES
+        for table in terms.INDEX_TABLES
         for row in snapshot.tables[table]
     }
     for where in wanted.keys() - found.keys():

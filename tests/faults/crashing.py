@@ -146,7 +146,9 @@ TROUBLES = (
     # Not to be tried again: a role that was taken away, or a bug.
     Trouble("denied", lambda number, _child: at(number, answered(403)), "may fail", 5),
 )
-_TERM_TABLES = {search.table for search in (*STUDY_TABLES, *SERIES_TABLES)} - {"studiesByPatientId"}
+_TERM_TABLES = {table for search in (*STUDY_TABLES, *SERIES_TABLES) for table in search.tables} - {
+    "studiesByPatientId"
+}
 
 EVERY_CALL = bool(os.environ.get("FAULTS_AT_EVERY_CALL"))
 """Have every trouble at every call; takes three times as long."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from shared.dicom.tags import SearchLevel, parse_tag
 from shared.errors import NotFound
-from shared.qido.search import Resource, search
+from shared.qido.search import Asker, Resource, search
 from shared.storage.keys import Scope, StudyKey
 from shared.storage.storage import Storage
 from shared.wado.content import Asked
@@ -85,8 +85,8 @@ async def _listings(storage: Storage, partition: str, addresses: set[Address]) -
 async def _instances(storage: Storage, partition: str, query: str, study: str | None = None) -> set[Address]:
     resource = Resource(partition, SearchLevel.INSTANCE, study)
     request = parse_search(f"{query}&limit=5000", parse_tag)
-    found = await search(storage, resource, request, LINKS, is_v1=False)
-    return {(partition, *_uids(dataset)) for dataset in found}
+    found = await search(storage, resource, request, Asker(LINKS))
+    return {(partition, *_uids(dataset)) for dataset in found.datasets}
 
 
 def _uids(dataset: Mapping[str, Mapping[str, object]]) -> tuple[str, str, str]:

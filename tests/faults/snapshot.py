@@ -10,14 +10,7 @@ from shared.storage.rows import InstanceRow, LevelRow, parse_instance, parse_lev
 from shared.storage.storage import Storage
 from shared.storage.tables import Row, greater_or_equal
 
-INDEX_TABLES = (
-    terms.STUDIES,
-    terms.SERIES,
-    terms.SERIES_BY_UID,
-    terms.INSTANCES_BY_UID,
-    *(search.table for search in (*terms.STUDY_TABLES, *terms.SERIES_TABLES)),
-)
-TABLES = (keys.ARCHIVE, keys.ACTIVE, keys.FEED, keys.UPLOADS, keys.OPERATIONS, *INDEX_TABLES)
+TABLES = (keys.ARCHIVE, keys.ACTIVE, keys.FEED, keys.UPLOADS, keys.OPERATIONS, *terms.INDEX_TABLES)
 CONTAINERS = (keys.DICOM, keys.METADATA, keys.CHANGES, keys.UPLOADS, keys.ANSWERS)
 
 _EVERYTHING = greater_or_equal("PartitionKey", " ")

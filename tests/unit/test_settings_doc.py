@@ -19,7 +19,7 @@ MIN_LETTERS = 5
 """A name of which fewer letters stand in the code, as of any function's connection, tells nothing."""
 
 ONLY_THE_PLATFORM_READS = {"FUNCTIONS_WORKER_RUNTIME", "PYTHON_ENABLE_INIT_INDEXING"}
-ONLY_MAKE_READS = {"PORT", "EPHEMERAL", "ARGS", "PYTHON"}
+ONLY_MAKE_READS = {"PORT", "EPHEMERAL", "ARGS", "PYTHON", "OPERATION"}
 
 
 def documented() -> dict[str, str]:

@@ -4,11 +4,14 @@ import pytest
 
 from shared.dicom import dictionary
 from shared.dicom.tags import (
-    CORE_SEARCH,
+    ALWAYS_RETURNED,
+    CARRIED,
     INDEXED_TAGS,
     RETURNED_BY_ALL,
     RETURNED_BY_DEFAULT_V1,
     RETURNED_BY_DEFAULT_V2,
+    RETURNED_IF_KNOWN,
+    SEARCHABLE,
     SearchLevel,
     keyword_of,
     parse_tag,
@@ -35,23 +38,53 @@ def test_an_attribute_is_named_by_tag_or_keyword(text: str, tag: str | None) -> 
 
 
 def test_the_tables_agree_with_the_dictionary() -> None:
-    """Keyword and VR of every core attribute are those of the standard."""
-    for attribute in (attribute for level in SearchLevel for attribute in CORE_SEARCH[level]):
-        assert keyword_of(attribute.tag) == attribute.keyword
-        assert vr_of(attribute.tag) == attribute.vr
+    """Keyword and VR of every searched attribute are those of the standard, and so are those always there."""
+    for level in SearchLevel:
+        for attribute in SEARCHABLE[level]:
+            assert keyword_of(attribute.tag) == attribute.keyword
+            assert vr_of(attribute.tag) == attribute.vr
+        for tag, vr in ALWAYS_RETURNED[level].items():
+            assert vr_of(tag) == vr
 
 
-def test_what_search_returns_is_kept_by_the_index() -> None:
-    """A response without private or unusual attributes needs no metadata blob."""
+COMPUTED = {"00080061", "00081190", "00201206", "00201208", "00201209"}
+
+
+@pytest.mark.parametrize("level", SearchLevel)
+def test_what_search_needs_is_kept_by_the_rows(level: SearchLevel) -> None:
+    """A search without private or unusual attributes reads no metadata; what is computed no file tells."""
+    returned = (
+        RETURNED_BY_DEFAULT_V1,
+        RETURNED_BY_DEFAULT_V2,
+        RETURNED_BY_ALL,
+        ALWAYS_RETURNED,
+        RETURNED_IF_KNOWN,
+    )
+    needed = {tag for table in returned for tag in table[level]}
+    needed |= {attribute.top for attribute in SEARCHABLE[level]}
+
+    assert set(CARRIED[level]) == needed - COMPUTED
+    assert {int(tag, 16) for tag in CARRIED[level]} <= INDEXED_TAGS
+
+
+def test_the_tables_of_azure_are_in_order() -> None:
+    """What is a default is among all; what is returned comes ascending."""
     for level in SearchLevel:
         by_default = {*RETURNED_BY_DEFAULT_V1[level], *RETURNED_BY_DEFAULT_V2[level]}
-        core = {attribute.tag for attribute in CORE_SEARCH[level]}
 
         assert by_default <= set(RETURNED_BY_ALL[level])
-        assert {int(tag, 16) for tag in {*RETURNED_BY_ALL[level], *core} - {"00080061"}} <= INDEXED_TAGS
         assert all(
             list(tags[level]) == sorted(tags[level]) for tags in (RETURNED_BY_ALL, RETURNED_BY_DEFAULT_V1)
         )
+
+
+def test_an_attribute_knows_where_it_lies() -> None:
+    """At the top level, or in the items of a sequence."""
+    by_keyword = {attribute.keyword: attribute for attribute in SEARCHABLE[SearchLevel.SERIES]}
+
+    plain, inner = by_keyword["Modality"], by_keyword["RequestedProcedureID"]
+    assert (plain.top, plain.path) == ("00080060", "00080060")
+    assert (inner.top, inner.path) == ("00400275", "00400275.00401001")
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,8 @@ LEVELS = {STUDY: (STUDY,), SERIES: (STUDY, SERIES), INSTANCE: (STUDY, SERIES, IN
 
 def plan(query: str, level: SearchLevel = STUDY) -> Plan:
     """The plan of a query string."""
-    return make_plan("p", level, make_matches(parse_search(query, parse_tag).filters, LEVELS[level]))
+    request = parse_search(query, parse_tag)
+    return make_plan("p", level, make_matches(request.filters, LEVELS[level], fuzzy=request.fuzzy))
 
 
 @pytest.mark.parametrize(
@@ -30,6 +31,23 @@ def plan(query: str, level: SearchLevel = STUDY) -> Plan:
         (STUDY, "StudyDate=20240101&AccessionNumber=1", Lead.STUDIES, "studiesByAccessionNumber"),
         (STUDY, "ModalitiesInStudy=CT&StudyDate=20240101-", Lead.STUDIES, "studiesByStudyDate"),
         (STUDY, "ModalitiesInStudy=CT", Lead.STUDIES, "studiesByModality"),
+        (STUDY, "StudyID=1&PatientName=a", Lead.STUDIES, "studiesByStudyId"),
+        (STUDY, "StudyTime=10-11", Lead.STUDIES, "studies"),
+        (STUDY, "PatientSex=F&IssuerOfPatientID=x", Lead.STUDIES, "studiesByIssuerOfPatientId"),
+        (STUDY, "PatientSex=F&StudyTime=10-11", Lead.STUDIES, "studiesByPatientSex"),
+        (STUDY, "PatientSex=F&ModalitiesInStudy=CT", Lead.STUDIES, "studiesByModality"),
+        (STUDY, "PatientName=*", Lead.STUDIES, "studies"),
+        (STUDY, "StudyDate=20240101-20240131&StudyDescription=x", Lead.STUDIES, "studiesByStudyDate"),
+        (STUDY, "StudyDate=20240101-20240201&StudyDescription=x", Lead.STUDIES, "studiesByStudyDescription"),
+        (
+            STUDY,
+            "StudyDate=-20240131&ReferringPhysicianName=x",
+            Lead.STUDIES,
+            "studiesByReferringPhysicianName",
+        ),
+        (STUDY, "StudyDate=20240101&PatientBirthDate=19800101-19901231", Lead.STUDIES, "studiesByStudyDate"),
+        (STUDY, "StudyDate=20240101&PatientBirthDate=19800101", Lead.STUDIES, "studiesByPatientBirthDate"),
+        (STUDY, "StudyDate=20000101-&PatientBirthDate=19800101-19901231", Lead.STUDIES, "studiesByStudyDate"),
         (SERIES, "", Lead.SERIES, "series"),
         (SERIES, "Modality=CT", Lead.SERIES, "seriesByModality"),
         (SERIES, "Modality=CT&StudyDate=20240101", Lead.STUDIES, "studiesByStudyDate"),
@@ -37,6 +55,15 @@ def plan(query: str, level: SearchLevel = STUDY) -> Plan:
         (SERIES, "ModalitiesInStudy=CT&Modality=CT", Lead.SERIES, "seriesByModality"),
         (SERIES, "ManufacturerModelName=x&Modality=CT", Lead.SERIES, "seriesByManufacturerModelName"),
         (SERIES, "SeriesInstanceUID=1.2&PatientID=1", Lead.SERIES, "seriesByUid"),
+        (
+            SERIES,
+            "RequestAttributesSequence.RequestedProcedureID=1&PatientName=a",
+            Lead.SERIES,
+            "seriesByRequestedProcedureId",
+        ),
+        (SERIES, "00400275.00400009=1&Modality=CT", Lead.SERIES, "seriesByScheduledProcedureStepId"),
+        (SERIES, "SeriesDescription=x&Modality=CT", Lead.SERIES, "seriesBySeriesDescription"),
+        (SERIES, "SeriesDate=20240101&ModalitiesInStudy=CT", Lead.SERIES, "seriesBySeriesDate"),
         (INSTANCE, "", Lead.SERIES, "series"),
         (INSTANCE, "SOPInstanceUID=1.2&PatientID=1", Lead.INSTANCES, "instancesByUid"),
         (INSTANCE, "SOPInstanceUID=1.2&SeriesInstanceUID=1", Lead.INSTANCES, "instancesByUid"),
@@ -113,6 +140,127 @@ def test_a_plan_reads_the_row_that_the_index_writes(query: str) -> None:
 
     assert not lies_in(scan.filter, terms.IndexKey(where.table, "o" + where.partition[1:], where.row))
     assert not lies_in(scan.filter, terms.IndexKey(where.table, "q" + where.partition[1:], where.row))
+
+
+TEXTS: Values = {
+    "00080050": {"vr": "SH", "Value": ["ACC-0042/7"]},
+    "00080090": {"vr": "PN", "Value": [{"Alphabetic": "Röntgen^Wilhelm Conrad"}]},
+    "00081030": {"vr": "LO", "Value": ["MR Schädel nativ + KM"]},
+    "00100010": {"vr": "PN", "Value": [{"Alphabetic": "Yamada^Tarou^^", "Ideographic": "山田^太郎"}]},
+    "00100020": {"vr": "LO", "Value": ["p|1~x"]},
+    "00200010": {"vr": "SH", "Value": ["4711"]},
+}
+
+
+@pytest.mark.parametrize(
+    ("query", "tables", "piece"),
+    [
+        ("PatientName=yam*", ["studiesByPatientName"], "yam"),
+        ("PatientName=y*", ["studiesByPatientName"], "y"),
+        ("PatientName=*AMA*", ["studiesByPatientName", "endsOfPatientName"], "ama"),
+        ("PatientName=*tarou", ["studiesByPatientName", "endsOfPatientName"], "tarou=03"),
+        ("PatientName=y*ta*ou", ["studiesByPatientName", "endsOfPatientName"], "ou=03"),
+        ("PatientName=yam?da*", ["studiesByPatientName"], "yam"),
+        ("PatientName=*%5Etar*", ["studiesByPatientName", "endsOfPatientName"], "tar"),
+        ("PatientName=*%E5%A4%AA*", ["studiesByPatientName", "endsOfPatientName"], "=E5=A4=AA"),
+        ("PatientName=*tarou%5E%5E%3D%E5%B1%B1*", ["studiesByPatientName", "endsOfPatientName"], "tarou"),
+        ("PatientName=tar&fuzzymatching=true", ["studiesByPatientName", "endsOfPatientName"], "tar"),
+        ("PatientName=yam ta&fuzzymatching=true", ["studiesByPatientName", "endsOfPatientName"], "yam"),
+        (
+            "ReferringPhysicianName=*CONRAD*",
+            ["studiesByReferringPhysicianName", "endsOfReferringPhysicianName"],
+            "conrad",
+        ),
+        (
+            "StudyDescription=*sch%C3%A4d*",
+            ["studiesByStudyDescription", "endsOfStudyDescription"],
+            "sch=C3=A4d",
+        ),
+        ("StudyDescription=mr*", ["studiesByStudyDescription"], "mr"),
+        ("AccessionNumber=*0042*", ["studiesByAccessionNumber", "endsOfAccessionNumber"], "0042"),
+        ("AccessionNumber=*2/7", ["studiesByAccessionNumber", "endsOfAccessionNumber"], "2=2F7=03"),
+        ("PatientID=p|1~*", ["studiesByPatientId"], "p=7C1~"),
+        ("StudyID=?71?", ["studiesByStudyId", "endsOfStudyId"], "71"),
+        ("PatientID=*x&PatientName=*yam*", ["studiesByPatientName", "endsOfPatientName"], "yam"),
+    ],
+)
+def test_a_piece_of_a_text_leads(query: str, tables: list[str], piece: str) -> None:
+    """The longest, as it is the rarest; the ranges hold the row of a study that has it, and nothing near."""
+    text = plan(query).text
+
+    assert text is not None
+    assert [each.table for each in text.ranges] == tables
+    assert {each.partition for each in text.ranges} == {f"p|{piece}"}
+    rows = terms.study_rows(StudyKey("p", "1.2"), LevelRow(7, 7, TEXTS, ""))
+    assert any(
+        lies_in(each.filter, where) for each in text.ranges for where in rows if where.table == each.table
+    )
+    for name in ("o", "p1", "p-", "q"):
+        rows = terms.study_rows(StudyKey(name, "1.2"), LevelRow(7, 7, TEXTS, ""))
+        assert not any(lies_in(each.filter, where) for each in text.ranges for where in rows)
+
+
+@pytest.mark.parametrize(
+    "query", ["PatientName=*a*", "PatientName=*%5E*", "PatientName=??", "PatientName=*a"]
+)
+def test_what_nearly_every_text_has_leads_nowhere(query: str) -> None:
+    """One letter, a separator, a length alone: such studies are soon found among all."""
+    made = plan(query)
+
+    assert made.text is None
+    assert [scan.table for scan in made.scans] == ["studies"]
+
+
+@pytest.mark.parametrize(
+    ("query", "level", "table", "is_one_order"),
+    [
+        ("PatientName=*doe*", STUDY, "studies", True),
+        ("PatientName=*doe*&ModalitiesInStudy=CT", STUDY, "studiesByModality", True),
+        ("PatientName=*doe*&StudyDate=20240101-", STUDY, "studiesByStudyDate", False),
+        ("PatientName=*doe*", SERIES, "series", False),
+        ("PatientName=*doe*&Modality=CT", INSTANCE, "seriesByModality", False),
+    ],
+)
+def test_there_is_another_way_where_a_text_is_common(
+    query: str, level: SearchLevel, table: str, *, is_one_order: bool
+) -> None:
+    """Then its rows are too many to be gathered; where both ways have one order they can be joined."""
+    made = plan(query, level)
+
+    assert made.text is not None
+    assert made.text.lead is Lead.STUDIES
+    assert [scan.table for scan in made.scans] == [table]
+    assert made.is_one_order is is_one_order
+
+
+@pytest.mark.parametrize("query", ["PatientID=1&PatientName=*doe*", "StudyInstanceUID=1.2&PatientName=*doe*"])
+def test_a_whole_value_leads_before_a_piece(query: str) -> None:
+    assert plan(query).text is None
+
+
+def test_a_series_is_found_by_how_its_text_begins() -> None:
+    """Series have no tables of ends: a piece further in leads nowhere."""
+    begins, has = plan("ManufacturerModelName=scan*", SERIES), plan("ManufacturerModelName=*scan*", SERIES)
+
+    assert begins.text is not None
+    assert begins.text.lead is Lead.SERIES
+    assert [each.table for each in begins.text.ranges] == ["seriesByManufacturerModelName"]
+    assert has.text is None
+
+
+def test_a_scan_goes_on_behind_a_row() -> None:
+    """In the partition of that row and later ones: those before are not read again."""
+    (scan,) = plan("StudyDate=20230601-20240201").scans
+    rows = {}
+    for date in ("20240115", "20231231", "20230601"):
+        values: Values = {"00080020": {"vr": "DA", "Value": [date]}}
+        found = terms.study_rows(StudyKey("p", "1.2"), LevelRow(7, 7, values, ""))
+        rows[date] = next(where for where in found if where.table == scan.table)
+
+    behind = scan.filter_from(rows["20231231"].row + keys.BEHIND)
+
+    assert [date for date, where in rows.items() if lies_in(behind, where)] == ["20230601"]
+    assert lies_in(scan.filter_from(rows["20231231"].row), rows["20231231"])
 
 
 @pytest.mark.parametrize("date", ["20240130", "20240201", "20230131", "20250131", "20240301"])

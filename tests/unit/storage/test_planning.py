@@ -1,15 +1,25 @@
 """The transaction that makes instances exist."""
 
+import random
 from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
 
 from shared.storage import keys, planning, terms
+from shared.storage.entities import render_entity
 from shared.storage.keys import StudyKey
 from shared.storage.planning import MAX_OPERATIONS, MAX_SERIES, CommitPlan, Known, LevelChange
-from shared.storage.rows import LevelRow, Location, NewInstance, Values, parse_values
-from shared.storage.tables import Kind, Operation
+from shared.storage.rows import (
+    LevelRow,
+    Location,
+    NewInstance,
+    Values,
+    indexable,
+    parse_values,
+    squeezed_text,
+)
+from shared.storage.tables import Kind, Operation, Row
 
 KEY = StudyKey("p", "1.2")
 VERSION = 100
@@ -184,7 +194,10 @@ def test_the_pending_change_names_every_search_row() -> None:
     pending = of_row(made, PENDING)
 
     assert pending["action"] == "create"
-    named = {terms.IndexKey(*line.split("\t")) for line in str(pending["index0"]).splitlines()}
+    index = pending["index0"]
+    assert isinstance(index, bytes)
+    lines = squeezed_text(Row("", "", {"index0": index}, ""), "index").splitlines()
+    named = {terms.IndexKey(*line.split("\t")) for line in lines}
     assert made.study.before is not None
     assert named == {*terms.study_rows(KEY, made.study.before), *terms.study_rows(KEY, made.study.after)}
 
@@ -249,3 +262,31 @@ def test_no_row_is_named_twice_in_a_transaction() -> None:
 
     assert len(rows) == len(set(rows))
     assert all(isinstance(operation, Operation) for operation in made.operations)
+
+
+def test_what_a_hostile_study_touches_fits_its_pending_row() -> None:
+    """As many long values as are looked at, of a study and of as many series as go together."""
+
+    def hostile(seed: int) -> Values:
+        tables = (*terms.STUDY_TABLES, *terms.SERIES_TABLES)
+        texts = {
+            table.tag: {"vr": "LO", "Value": ["".join(letters(seed, at, table.tag)) for at in range(20)]}
+            for table in tables
+        }
+        return {**texts, "00400275": {"vr": "SQ", "Value": [texts]}}
+
+    def letters(*seed: object) -> list[str]:
+        return random.Random(repr(seed)).choices([chr(0x4E00 + at) for at in range(5_000)], k=64)
+
+    def both(seed: int) -> LevelChange:
+        before, after = (LevelRow(50, 40, indexable(hostile(each)), "") for each in (seed, seed + 100))
+        return LevelChange(before, after)
+
+    series = {f"1.2.{'3' * 55}.{number}": both(number) for number in range(MAX_SERIES)}
+    touched = planning.touched(StudyKey("p" * 64, "1." + "2" * 60), both(50), series)
+    values = planning.render_pending("update", [], touched)
+
+    assert len(touched) > 3_000
+    render_entity("p", PENDING, values)
+    # The rest is for the instances.
+    assert sum(len(value) for value in values.values() if isinstance(value, bytes)) < 700_000

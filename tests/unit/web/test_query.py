@@ -270,16 +270,83 @@ def test_a_switch_is_true_or_false(query: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "warnings"),
+    ("query", "several"),
+    [("multiplevaluematching=true", True), ("MultipleValueMatching=false", False), ("", False)],
+)
+def test_the_switch_of_multiple_values_is_read(query: str, several: bool) -> None:
+    """PS3.18 section 8.3.4.6."""
+    request = search(query)
+
+    assert (request.several, request.warnings) == (several, ())
+
+
+@pytest.mark.parametrize("value", ["", "+", "%20%00", "%22%22", "%20%22%22"])
+def test_an_empty_value_is_asked_for_by_a_switch(value: str) -> None:
+    """PS3.18 section 8.3.4.5: by two quotes, or by nothing; wherever the switch stands."""
+    for query in (f"PatientID={value}&emptyvaluematching=true", f"emptyvaluematching=true&PatientID={value}"):
+        request = search(query)
+        assert [each.is_empty for each in request.filters] == [True]
+        assert request.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("query", "is_empty"),
     [
-        ("multiplevaluematching=false&emptyvaluematching=false", 0),
-        ("multiplevaluematching=true", 1),
-        ("multiplevaluematching=true&emptyvaluematching=true&limit=9999", 3),
+        ("PatientID=x&emptyvaluematching=true", False),
+        ("PatientID=%22x%22&emptyvaluematching=true", False),
+        ("PatientID=%22%22", False),
+        ("PatientID=%22%22&emptyvaluematching=false", False),
     ],
 )
-def test_switches_that_are_not_followed_are_warned_about(query: str, warnings: int) -> None:
-    """Clients section 3.3."""
-    assert len(search(query).warnings) == warnings
+def test_other_values_are_taken_as_they_are(query: str, is_empty: bool) -> None:
+    """PS3.4 section C.2.2.2.7."""
+    assert search(query).filters[0].is_empty is is_empty
+
+
+@pytest.mark.parametrize("query", ["PatientID=&PatientID=x", "Modality=CT&Modality="])
+def test_an_empty_value_is_no_part_of_a_list(query: str) -> None:
+    """Nobody can say what it would mean."""
+    with pytest.raises(BadRequest, match="has no value"):
+        search(f"{query}&emptyvaluematching=true")
+
+
+@pytest.mark.parametrize(
+    ("query", "cursor"), [("", ""), ("cursor=abc_-", "abc_-"), ("Cursor=a%20&cursor=a%20", "a")]
+)
+def test_a_cursor_is_handed_on(query: str, cursor: str) -> None:
+    """It is checked by whoever made it."""
+    assert search(query).cursor == cursor
+
+
+def test_there_is_one_cursor() -> None:
+    """Of two nobody knows which counts."""
+    with pytest.raises(BadRequest, match="Cursor"):
+        search("cursor=a&cursor=b")
+
+
+@pytest.mark.parametrize(
+    ("name", "tag"),
+    [
+        ("PatientName.PatientID", "00100010.00100020"),
+        ("00100010.PatientID", "00100010.00100020"),
+        ("PatientName.0020000d", "00100010.0020000D"),
+        ("PatientName.PatientID.Modality", "00100010.00100020.00080060"),
+    ],
+)
+def test_what_lies_in_a_sequence_is_named_by_a_path(name: str, tag: str) -> None:
+    """PS3.18 section 8.3.4.1."""
+    (found,) = search(f"{name}=1").filters
+
+    assert (found.key, found.tag) == (name, tag)
+
+
+@pytest.mark.parametrize(
+    "name", ["...", "PatientName.", ".PatientName", "PatientName..PatientID", "PatientName.x"]
+)
+def test_a_path_with_an_unknown_part_is_refused(name: str) -> None:
+    """API rules 8.6."""
+    with pytest.raises(BadRequest, match="is not queryable"):
+        search(f"{name}=1")
 
 
 @pytest.mark.parametrize(
