@@ -6,6 +6,7 @@ OPERATION ?=
 FUZZ ?= 20000
 JOBS ?= 2
 SEED ?=
+SOAK_SECONDS ?= 600
 
 export PYTHON
 
@@ -18,7 +19,7 @@ SETUP = @python="$(BOOT)"; \
 	exec "$$python" -m local.dev.setup
 RUN = @exec .venv/bin/python
 
-.PHONY: help demo run rebuild test fuzz check format bench setup clean
+.PHONY: help demo run rebuild test fuzz soak check format bench setup clean
 
 help: ## Show these lines.
 	@sed -n 's/^\([a-z]*\):.*## /make \1	/p' Makefile | expand -t 14
@@ -52,6 +53,10 @@ fuzz: ## Try 20,000 damaged files and requests; FUZZ sets how many, SEED which.
 	echo "$(FUZZ) cases of seed $$seed"; \
 	FUZZ_CASES="$(FUZZ)" FUZZ_SEED="$$seed" exec .venv/bin/python -m pytest tests/fuzz -o faulthandler_timeout=0 \
 	--durations=3 $(ARGS) </dev/null
+
+soak: ## Disturb storage and kill the service for 10 minutes; SOAK_SECONDS sets how long, SEED tries one again.
+	$(SETUP)
+	@SOAK_SECONDS="$(SOAK_SECONDS)" SEED="$(SEED)" exec .venv/bin/python -m tests.faults.soak </dev/null
 
 check: ## Check style, types and which layer imports which.
 	$(SETUP)

@@ -5,6 +5,7 @@ import azure.functions as func
 from functions import (
     background,
     bulk,
+    changefeed,
     delete,
     health,
     operations,
@@ -29,6 +30,7 @@ for module in (
     qido,
     qido_count,
     delete,
+    changefeed,
     operations,
     health,
     background,

@@ -176,7 +176,7 @@ def _render(task: Task, stacks: Sequence[tuple[Stack, int]], seconds: float) -> 
     functions: Counter[str] = Counter()
     inclusive: Counter[str] = Counter()
     for stack, number in stacks:
-        parts[_part(stack)] += number
+        parts[part_of(stack)] += number
         functions[_innermost(stack)] += number
         for name in {_short(each) for each in stack if _is_ours(each)}:
             inclusive[name] += number
@@ -187,7 +187,7 @@ def _render(task: Task, stacks: Sequence[tuple[Stack, int]], seconds: float) -> 
     return "\n\n".join([head, said, *(_table(name, counted, total) for name, counted in tables)])
 
 
-def _part(stack: Stack) -> str:
+def part_of(stack: Stack) -> str:
     """What the time belongs to: the innermost that is ours, a library's or the loop's."""
     for each in stack:
         file = each.rpartition(":")[0]

@@ -2,17 +2,22 @@
 
 import json
 import logging
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 
 import azure.functions as func
 
+from functions.report import report_sweep
 from functions.service import service
 from functions.uploads import store_uploaded
-from shared.changefeed.emit import emit, emit_pending
+from shared.changefeed.announced import announced_blob
+from shared.changefeed.emit import emit, emit_pending, retry_aside
+from shared.changefeed.publish import is_behind, publish, wake
 from shared.config import CONNECTION
 from shared.dicom.uid import parse_uid
 from shared.errors import BadRequest
+from shared.log import log_fault
 from shared.storage import keys, partitions, trails
 from shared.storage.keys import StudyKey
 from shared.storage.storage import Storage
@@ -39,10 +44,44 @@ log = logging.getLogger("dicomweb")
 )
 async def emit_changes(blob: func.InputStream) -> None:
     """A change was committed: enter all that are waiting into the change feed."""
-    name = (blob.name or "").partition("/")[2]
+    await _emit("emit_changes", (blob.name or "").partition("/")[2])
+
+
+@blueprint.function_name("emit_announced")
+@blueprint.queue_trigger(arg_name="message", queue_name=keys.ANNOUNCED_QUEUE, connection=CONNECTION)
+async def emit_announced(message: func.QueueMessage) -> None:
+    """The same, where Event Grid cannot reach us and writes to a queue instead (docs/change-feed.md)."""
+    # Whatever the message says, it is a wake-up.
+    name = announced_blob(message.get_body())
+    if name is None:
+        log.warning("function=emit_announced a message names no change")
+    await _emit("emit_announced", name)
+
+
+async def _emit(function: str, name: str | None) -> None:
     made = await emit(service().storage, name, gather_seconds=GATHER_SECONDS)
     if made:
-        log.info("function=emit_changes entries=%d", made)
+        log.info("function=%s entries=%d", function, made)
+        await wake_publisher()
+
+
+@blueprint.function_name("publish_events")
+@blueprint.queue_trigger(arg_name="message", queue_name=keys.EVENT_QUEUE, connection=CONNECTION)
+async def publish_events(message: func.QueueMessage) -> None:
+    """The feed has grown, or a sink of events is to be tried again."""
+    publishing = service().publishing
+    if publishing is not None:
+        sent = await publish(service().storage, publishing)
+        log.info("function=publish_events events=%d", sent)
+
+
+async def wake_publisher() -> None:
+    """Have events sent, if any are; the sweep does it where this fails."""
+    try:
+        if service().publishing is not None:
+            await wake(service().storage)
+    except Exception:
+        log_fault(log, "the publisher of events could not be woken; the sweep does it")
 
 
 @blueprint.function_name("purge_deleted")
@@ -99,6 +138,8 @@ async def sweep(timer: func.TimerRequest) -> None:
     """Finish what a crash left."""
     try:
         await _sweep_studies(service().storage)
+        if service().publishing is not None and await is_behind(service().storage):
+            await wake_publisher()
     finally:
         await _tidy(service().storage)
 
@@ -106,13 +147,14 @@ async def sweep(timer: func.TimerRequest) -> None:
 async def _tidy(storage: Storage) -> None:
     try:
         tidied = await sweep_uploads(storage)
-        log.info(
-            "function=sweep abandoned=%d woken=%d uploads=%d operations=%d failed=%d",
-            tidied.abandoned,
-            tidied.woken,
-            tidied.blobs,
-            tidied.operations,
-            tidied.failed,
+        report_sweep(
+            {
+                "abandoned": tidied.abandoned,
+                "woken": tidied.woken,
+                "uploads": tidied.blobs,
+                "operations": tidied.operations,
+                "uploads_failed": tidied.failed,
+            }
         )
     finally:
         log.info("function=sweep searches=%d", await trails.remove_old(storage, datetime.now(UTC)))
@@ -120,16 +162,14 @@ async def _tidy(storage: Storage) -> None:
 
 async def _sweep_studies(storage: Storage) -> None:
     total = Mended()
+    counts: dict[str, int] = {}
     try:
         async for found in visit_due(storage):
-            await emit_pending(storage, found.unfed)
             total += found.mended
+            await emit_pending(storage, found.unfed)
     finally:
-        await emit(storage)
-        log.info(
-            "function=sweep studies=%d changes=%d blobs=%d failed=%d",
-            total.studies,
-            total.changes,
-            total.blobs,
-            total.failed,
-        )
+        try:
+            counts["entries"] = await emit(storage)
+            counts["aside"] = await retry_aside(storage)
+        finally:
+            report_sweep({**asdict(total), **counts})

@@ -5,7 +5,10 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Final
 
-from shared.config import CONNECTION, Settings, read_settings
+from shared.changefeed.events import Source
+from shared.changefeed.publish import Publishing
+from shared.changefeed.sinks import to_endpoint, to_event_grid
+from shared.config import CONNECTION, EventSettings, Settings, read_settings
 from shared.storage import keys
 from shared.storage.anchors import NO_BULK
 from shared.storage.connection import resolve
@@ -32,6 +35,9 @@ class Service:
     host: str = ""
     """Name under which the platform runs the service; empty where it does not tell."""
 
+    publishing: Publishing | None = None
+    """Where events go; None when none are sent."""
+
     def joined_base(self, partition: str) -> str:
         """What BulkDataURIs begin with that are written into joined metadata, or `NO_BULK`.
 
@@ -48,4 +54,17 @@ def service() -> Service:
     """The one service of this process."""
     connection = resolve(CONNECTION, os.environ)
     storage = open_storage(connection, Times(SETTINGS.retention, SETTINGS.grace))
-    return Service(SETTINGS, storage, host=os.environ.get("WEBSITE_HOSTNAME", ""))
+    return Service(
+        SETTINGS,
+        storage,
+        host=os.environ.get("WEBSITE_HOSTNAME", ""),
+        publishing=_publishing(SETTINGS.events),
+    )
+
+
+def _publishing(events: EventSettings) -> Publishing | None:
+    if not events.are_sent:
+        return None
+    by_url = to_endpoint(events.sink_url, events.schema)
+    sink = by_url if events.sink_url else to_event_grid(events.topic_endpoint)
+    return Publishing(sink, Source(events.schema, events.topic, events.host), events.begin)

@@ -5,7 +5,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -25,6 +25,34 @@ T = TypeVar("T")
 
 class WrongSetting(ValueError):
     """A setting cannot be used; the message names it and says what would be right."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventSettings:
+    """Where events go, and what they say of where they come from."""
+
+    topic_endpoint: str
+    """Of an Event Grid topic; empty for none."""
+
+    sink_url: str
+    """Any HTTP endpoint; empty for none."""
+
+    schema: str
+    """`eventgrid` or `cloudevents`."""
+
+    topic: str
+    """The resource id events name; may be empty."""
+
+    host: str
+    """The name of the service in events."""
+
+    begin: datetime
+    """Entries of the change feed before it get no events."""
+
+    @property
+    def are_sent(self) -> bool:
+        """Whether anybody is told."""
+        return bool(self.topic_endpoint or self.sink_url)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +95,9 @@ class Settings:
     show_storage_calls: bool
     """Whether answers carry the header `x-storage-calls`."""
 
+    events: EventSettings
+    """Where changes are told of."""
+
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
     """Read and check all settings.
@@ -82,8 +113,20 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         except ValueError as error:
             raise WrongSetting(f"{name} must be {wanted}.") from error
 
+    public_url = read("DICOM_PUBLIC_URL", _url, "", "an http or https address without query")
+    host = urlsplit(public_url).netloc or read("WEBSITE_HOSTNAME", str, "localhost", "a host name")
+    events = EventSettings(
+        topic_endpoint=read("EVENTS_TOPIC_ENDPOINT", _secure_url, "", "an https address without query"),
+        sink_url=read("EVENTS_SINK_URL", _sink, "", "an http or https address"),
+        schema=read("EVENTS_SCHEMA", _schema, "eventgrid", "eventgrid or cloudevents"),
+        topic=read("EVENTS_TOPIC", str, "", "a text"),
+        host=host,
+        begin=read("EVENTS_FROM", _moment, "1970-01-01T00:00:00Z", "a date and time with a time zone"),
+    )
+    if events.topic_endpoint and events.sink_url:
+        raise WrongSetting("EVENTS_SINK_URL must be left out where EVENTS_TOPIC_ENDPOINT is set.")
     return Settings(
-        public_url=read("DICOM_PUBLIC_URL", _url, "", "an http or https address without query"),
+        public_url=public_url,
         max_request_bytes=read("DICOM_MAX_REQUEST_BYTES", _positive, str(4 * _GIBIBYTE), "a number above 0"),
         max_upload_bytes=read("DICOM_MAX_UPLOAD_BYTES", _positive, str(32 * _GIBIBYTE), "a number above 0"),
         upload_lifetime=read("DICOM_UPLOAD_SECONDS", _lifetime, "3600", "a number of seconds, 1 to 518400"),
@@ -95,6 +138,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         retention=read("DICOM_RETENTION_SECONDS", _seconds, "259200", "a number of seconds, 0 or more"),
         grace=read("DICOM_GRACE_SECONDS", _seconds, "900", "a number of seconds, 0 or more"),
         show_storage_calls=read("DICOM_SHOW_STORAGE_CALLS", _flag, "false", "true or false"),
+        events=events,
     )
 
 
@@ -105,6 +149,36 @@ def _url(text: str) -> str:
     ):
         raise ValueError
     return text.rstrip("/")
+
+
+def _secure_url(text: str) -> str:
+    # A bearer token must not travel in the clear.
+    if text and not text.startswith("https://"):
+        raise ValueError
+    return _url(text)
+
+
+def _sink(text: str) -> str:
+    # Its query may be what proves that we may post there.
+    if text and not _url(text.partition("?")[0]):
+        raise ValueError
+    return text
+
+
+def _schema(text: str) -> str:
+    if text.lower() not in ("eventgrid", "cloudevents"):
+        raise ValueError
+    return text.lower()
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError from error
 
 
 def _positive(text: str) -> int:

@@ -16,7 +16,7 @@ from local.dev.azurite import Azurite
 from local.dev.service import Service, start_service
 from tests.archive import Archive
 
-ACCOUNTS = tuple(f"test{number:02}" for number in range(120))
+ACCOUNTS = tuple(f"test{number:03}" for number in range(200))
 
 NewAccount = Callable[[], str]
 StartService = Callable[[Mapping[str, str]], Service]

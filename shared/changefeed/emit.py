@@ -1,41 +1,26 @@
-"""Giving committed changes their numbers in the change feed, each exactly once.
+"""Having committed changes entered into the change feed: those that blobs announce, or those that are named.
 
-One writer at a time works under a lease, yet nothing depends on the lease: a writer that was
-paused and still believes in it can neither fork the feed nor enter a change twice.
-
-- Entries are only inserted, without gaps. Two writers with the same view of the end collide at
-  their first entry, and one fails (`storage/feed.py`).
-- Before a change is entered under a number, the number is written into its pending row. Whoever
-  finds such a number there first looks whether the feed has the change under it. A number beyond
-  the end of the feed may still be used by a paused writer; it stays written down until the feed
-  has passed it, and that writer and we would then collide.
+One writer at a time works under a lease, yet nothing depends on the lease (`writer.py`).
 """
 
 import asyncio
 import logging
-from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import aclosing, asynccontextmanager
 
-from shared.changefeed.order import batches, in_order, number
-from shared.errors import Unavailable
-from shared.storage import feed, keys, pending
-from shared.storage.feed import Entry
-from shared.storage.keys import StudyKey
-from shared.storage.mend import mend_index
+from shared.changefeed.ahead import Round, make_round
+from shared.changefeed.turn import LEASE_BLOB, Turn
+from shared.changefeed.writer import Writer
+from shared.storage import aside, keys, pending
+from shared.storage.aside import MAX_TRIES
+from shared.storage.keys import ChangeKey
 from shared.storage.pending import Pending
-from shared.storage.storage import Head, Storage
-from shared.storage.summaries import wake_all
-from shared.storage.tables import RowExists
+from shared.storage.storage import Storage
 
-MAX_BLOBS = 100
-LEASE_SECONDS = 60
-LEASE_BLOB = "changefeed"
-MAX_WAIT_SECONDS = 90.0
-"""A lease left by a crash ends after a minute; waiting longer is pointless."""
+__all__ = ["LEASE_BLOB", "MAX_BLOBS", "emit", "emit_pending", "retry_aside"]
 
-PAUSE_SECONDS = 0.2
+MAX_BLOBS = 5000
+"""Of one round: as many as a listing gives at once."""
 
 log = logging.getLogger(__name__)
 
@@ -58,137 +43,61 @@ async def emit(storage: Storage, blob: str | None = None, *, gather_seconds: flo
         if blob is not None and storage.memory.emitted.get(blob):
             return 0
         await asyncio.sleep(gather_seconds)
-        made = 0
-        async with _lease(storage):
+        async with _writing(storage) as writer:
             while names := await _oldest_blobs(storage):
-                made += await _emit_blobs(storage, names)
-        return made
+                found = make_round(names)
+                await _remove_strange(storage, found.strange)
+                await writer.enter(found)
+        return writer.made
 
 
 async def emit_pending(storage: Storage, changes: Sequence[Pending]) -> None:
     """Enter changes that were found without their blobs, and whose search rows are mended."""
     if changes:
-        found: dict[StudyKey, set[int]] = defaultdict(set)
-        for change in changes:
-            found[change.key].add(change.version)
-        async with storage.memory.emitting, _lease(storage):
-            await _emit_studies(storage, found)
+        known = await aside.read_all(storage)
+        await _enter(storage, [each.change for each in changes if each.change not in known])
+
+
+async def retry_aside(storage: Storage) -> int:
+    """Try changes again that were set aside, unless that was done often enough; tell how many are left."""
+    known = await aside.read_all(storage)
+    await _enter(storage, [each.change for each in known.values() if each.tries < MAX_TRIES])
+    left = 0
+    for change in known:
+        if await pending.exists(storage, change):
+            left += 1
+        else:
+            await aside.forget(storage, change)
+    return left
+
+
+async def _enter(storage: Storage, changes: Iterable[ChangeKey]) -> None:
+    found = Round()
+    for change in changes:
+        found.wanted[change.study].add(change.version)
+    if found.wanted:
+        async with storage.memory.emitting, _writing(storage) as writer:
+            await writer.enter(found)
+
+
+@asynccontextmanager
+async def _writing(storage: Storage) -> AsyncIterator[Writer]:
+    async with Turn(storage) as turn, Writer(storage, turn) as writer:
+        yield writer
 
 
 async def _oldest_blobs(storage: Storage) -> list[str]:
     names: list[str] = []
-    async for entry in storage.blobs.list(keys.CHANGES, ""):
-        names.append(entry.name)
-        if len(names) == MAX_BLOBS:
-            break
+    async with aclosing(storage.blobs.list(keys.CHANGES)) as blobs:
+        async for entry in blobs:
+            names.append(entry.name)
+            if len(names) == MAX_BLOBS:
+                break
     return names
 
 
-async def _emit_blobs(storage: Storage, names: Sequence[str]) -> int:
-    announced: dict[StudyKey, set[int]] = defaultdict(set)
-    for name in names:
-        try:
-            key, version = keys.parse_change_blob(name)
-        except ValueError:
-            log.error("container %s holds a blob that is no change; it is removed", keys.CHANGES)
-        else:
-            announced[key].add(version)
-    made = await _emit_studies(storage, announced)
-    await asyncio.gather(*(storage.blobs.delete(keys.CHANGES, name) for name in names))
-    for name in names:
-        storage.memory.emitted.put(name, True)
-    return made
-
-
-async def _emit_studies(storage: Storage, wanted: Mapping[StudyKey, set[int]]) -> int:
-    found = await asyncio.gather(*(_read(storage, *study) for study in wanted.items()))
-    return await _emit_changes(storage, [change for changes in found for change in changes])
-
-
-async def _read(storage: Storage, key: StudyKey, wanted: set[int]) -> list[Pending]:
-    """The wanted changes of a study that are pending still, and what has to be entered before them.
-
-    What comes before a change was committed before it, so a reading that began later has it.
-    """
-    changes = in_order(await pending.all_pending(storage, key), wanted)
-    for change in changes:
-        if change.version not in wanted:
-            # Its request is still at work, or has ended without finishing: then we do it, as the row goes.
-            await mend_index(storage, change)
-    return changes
-
-
-async def _emit_changes(storage: Storage, changes: Sequence[Pending]) -> int:
-    made = 0
-    for batch in batches(changes):
-        made += await _emit_batch(storage, batch)
-    return made
-
-
-async def _emit_batch(storage: Storage, batch: Sequence[Pending]) -> int:
-    head = storage.memory.head or await feed.read_head(storage)
-    while True:
-        todo = [change for change in batch if not await _is_entered(storage, change)]
-        entries = number(todo, head, datetime.now(UTC))
-        if await _note(storage, todo, entries, head) and await _append(storage, entries):
-            break
-        batch = await _read_again(storage, batch)
-        head = await feed.read_head(storage)
-    storage.memory.head = Head(entries[-1].sequence, entries[-1].time) if entries else head
-    await pending.finish(storage, batch)
-    await _wake(storage, batch)
-    return len(entries)
-
-
-async def _wake(storage: Storage, batch: Sequence[Pending]) -> None:
-    """Have the metadata of changed series joined anew when these have come to rest."""
-    series: dict[StudyKey, set[str]] = defaultdict(set)
-    for change in batch:
-        series[change.key].update(item.series for item in change.changes)
-    await asyncio.gather(*(wake_all(storage, *study, storage.times.quiet) for study in series.items()))
-
-
-async def _append(storage: Storage, entries: Sequence[Entry]) -> bool:
-    try:
-        if entries:
-            await feed.append(storage, entries)
-    except RowExists:
-        return False
-    return True
-
-
-async def _is_entered(storage: Storage, change: Pending) -> bool:
-    for sequence in change.tried:
-        found = await feed.read_entries(storage, sequence - 1, limit=1)
-        if found and found[0].change == change.version:
-            return True
-    return False
-
-
-async def _note(storage: Storage, changes: Sequence[Pending], entries: Sequence[Entry], head: Head) -> bool:
-    """Write down under which number each change is about to be entered."""
-    first = {entry.change: entry.sequence for entry in reversed(entries)}
-    tried = []
-    for change in changes:
-        # A number the feed has not passed yet may still be used by a writer that was paused.
-        open_still = [sequence for sequence in change.tried if sequence > head.sequence]
-        tried.append((change, list(dict.fromkeys([*open_still, first[change.version]]))))
-    return await pending.note_tried(storage, tried)
-
-
-async def _read_again(storage: Storage, batch: Sequence[Pending]) -> list[Pending]:
-    found = [await pending.read_pending(storage, change.key, change.version) for change in batch]
-    return [change for change in found if change]
-
-
-@asynccontextmanager
-async def _lease(storage: Storage) -> AsyncIterator[None]:
-    deadline = asyncio.get_running_loop().time() + MAX_WAIT_SECONDS
-    while (lease := await storage.leases.acquire(keys.LOCKS, LEASE_BLOB, LEASE_SECONDS)) is None:
-        if asyncio.get_running_loop().time() > deadline:
-            raise Unavailable("Another writer holds the change feed.")
-        await asyncio.sleep(PAUSE_SECONDS)
-    try:
-        yield
-    finally:
-        await storage.leases.release(keys.LOCKS, LEASE_BLOB, lease)
+async def _remove_strange(storage: Storage, names: Sequence[str]) -> None:
+    if names:
+        # What counts is the pending row, which the sweep finds; a blob only wakes us, so nothing is lost.
+        log.error("blobs=%d of container %s name no change; they are removed", len(names), keys.CHANGES)
+        await storage.blobs.delete_all(keys.CHANGES, names)

@@ -20,7 +20,7 @@ async def read_level(storage: Storage, key: StudyKey, row_key: str) -> LevelRow 
 
 
 async def read_known(storage: Storage, key: StudyKey, series: Iterable[str]) -> Known:
-    """Read the rows of a study and of some of its series, and remember them."""
+    """Read the rows of a study and of some of its series; forget what is remembered and no longer so."""
     uids = list(series)
     row_keys = [keys.STUDY_ROW, *map(keys.series_row, uids)]
     limit = asyncio.Semaphore(MAX_READS_AT_ONCE)
@@ -30,13 +30,14 @@ async def read_known(storage: Storage, key: StudyKey, series: Iterable[str]) -> 
             return await read_level(storage, key, row_key)
 
     study, *found = await asyncio.gather(*map(read, row_keys))
-    known = Known(study, dict(zip(uids, found, strict=True)))
-    remember(storage, key, known)
-    return known
+    for row_key, row in zip(row_keys, (study, *found), strict=True):
+        if storage.memory.levels.get((key.archive, row_key)) != row:
+            storage.memory.levels.forget((key.archive, row_key))
+    return Known(study, dict(zip(uids, found, strict=True)))
 
 
 def remembered(storage: Storage, key: StudyKey, series: Iterable[str]) -> Known | None:
-    """The same rows as this process saw them last; None unless it saw all of them."""
+    """The same rows as this process remembers them; None unless it remembers all of them."""
     levels = storage.memory.levels
     study = levels.get((key.archive, keys.STUDY_ROW))
     found = {uid: levels.get((key.archive, keys.series_row(uid))) for uid in series}
@@ -44,7 +45,7 @@ def remembered(storage: Storage, key: StudyKey, series: Iterable[str]) -> Known 
 
 
 def remember(storage: Storage, key: StudyKey, known: Known) -> None:
-    """Keep rows in mind for the next change of the study."""
+    """Keep rows in mind, of which all search rows are written, for the next change of the study."""
     rows = {keys.STUDY_ROW: known.study}
     rows |= {keys.series_row(uid): row for uid, row in known.series.items()}
     for row_key, row in rows.items():

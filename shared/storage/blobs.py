@@ -8,6 +8,7 @@ from urllib.parse import quote
 import aiohttp
 
 from shared.errors import Unavailable
+from shared.storage import deletions
 from shared.storage.calls import current
 from shared.storage.listing import BlobEntry, parse_listing
 from shared.storage.wire import BROKEN, UNAVAILABLE, NoAnswer, Reply, Request, StorageRefused, Wire
@@ -195,6 +196,21 @@ class Blobs:
         if reply.status != 202:
             raise StorageRefused(request, reply.status, reply.code)
         return True
+
+    async def delete_all(self, container: str, names: Sequence[str]) -> None:
+        """Remove blobs of one container, by one call for some hundred. One that is not there does no harm."""
+        for at in range(0, len(names), deletions.MAX_DELETIONS):
+            some = names[at : at + deletions.MAX_DELETIONS]
+            if len(some) == 1:
+                await self.delete(container, some[0])
+                continue
+            request = await deletions.render(self._wire, container, [blob_path(container, n) for n in some])
+            reply = await self._wire.send(request)
+            if reply.status not in (202, 404):
+                raise StorageRefused(request, reply.status, reply.code)
+            # What was not done, as storage was busy with it, is asked for again, one by one.
+            for index in deletions.left_over(reply, len(some)):
+                await self.delete(container, some[index])
 
     async def list(self, container: str, prefix: str = "") -> AsyncGenerator[BlobEntry, None]:
         """List the blobs whose names begin with `prefix`, in the order of their names."""

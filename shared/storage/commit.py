@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from shared.errors import Unavailable
 from shared.log import log_fault
-from shared.storage import keys, planning, terms
+from shared.storage import keys, pending, planning, terms
 from shared.storage.archive import read_known, remember, remembered
 from shared.storage.index import agree, wanted_rows
 from shared.storage.keys import StudyKey
@@ -211,7 +211,10 @@ async def _finish(
     storage: Storage, key: StudyKey, plan: CommitPlan, instances: Sequence[NewInstance], version: int
 ) -> None:
     try:
-        await _write_search_rows(storage, key, plan, instances)
+        after = await _write_search_rows(storage, key, plan, instances)
+        if not _is_findable(storage, key, plan):
+            await _finish_others(storage, key, version)
+        remember(storage, key, after)
         await announce_change(storage, key, version)
     except Unavailable:
         raise
@@ -222,7 +225,7 @@ async def _finish(
 
 async def _write_search_rows(
     storage: Storage, key: StudyKey, plan: CommitPlan, instances: Sequence[NewInstance]
-) -> None:
+) -> Known:
     after = Known(plan.study.after, {uid: change.after for uid, change in plan.series.items()})
     touched = set(planning.touched(key, plan.study, plan.series))
     wanted = wanted_rows(key, after.study, after.series)
@@ -232,14 +235,34 @@ async def _write_search_rows(
     await agree(storage.tables, [*touched, *uids], wanted | uids)
     if touched:
         await settle(storage, key, touched, after)
-    else:
-        remember(storage, key, after)
+    return after
+
+
+def _is_findable(storage: Storage, key: StudyKey, plan: CommitPlan) -> bool:
+    """Whether the search rows of the study and the series are written, as they were before this change."""
+    before = Known(
+        plan.study.before, {uid: change.before for uid, change in plan.series.items() if change.before}
+    )
+    return before.study is None or remembered(storage, key, before.series) == before
+
+
+async def _finish_others(storage: Storage, key: StudyKey, version: int) -> None:
+    """Write the search rows of changes that are committed: their requests are still at work, or have died.
+
+    What is stored into a study is found only when the study and the series are, whoever has made them.
+    """
+    for change in await pending.all_pending(storage, key):
+        if change.touched and change.version != version:
+            known = await read_known(storage, key, {item.series for item in change.changes})
+            await agree(storage.tables, change.touched, wanted_rows(key, known.study, known.series))
+            await settle(storage, key, change.touched, known)
 
 
 async def announce_change(storage: Storage, key: StudyKey, version: int) -> None:
     """Wake the change feed for a committed change."""
     body = json.dumps({"partition": key.partition, "study": key.study, "version": version})
     await storage.blobs.put(keys.CHANGES, keys.change_blob(key, version), body.encode(), if_absent=False)
+    storage.memory.news.tell()
 
 
 async def _pause(attempt: int) -> None:

@@ -18,6 +18,7 @@ is percent-encoded first, UIDs and partition names cannot contain them.
 """
 
 import hashlib
+import re
 import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
@@ -33,11 +34,18 @@ LOCKS = "locks"
 ARCHIVE = "archive"
 ACTIVE = "active"
 FEED = "feed"
+EVENTS = "events"
 PARTITIONS = "partitions"
 
 PURGE_QUEUE = "purge"
 REFRESH_QUEUE = "refresh"
 """Series whose joined metadata may be out of date."""
+
+EVENT_QUEUE = "events"
+"""Wakes the publisher of events."""
+
+ANNOUNCED_QUEUE = "announced"
+"""Where Event Grid may tell of new blobs in container `changes`."""
 
 UPLOADS = "uploads"
 """Container of what clients upload past the service, and table of these uploads."""
@@ -66,6 +74,8 @@ DATE_DIGITS = 6
 """The same in tables by date: a month."""
 
 _DOT_END = "="
+_VERSION = re.compile(r"[0-7][0-9a-f]{15}")
+_CHANGED = re.compile(r"[0-7][0-9a-f]{15}/[A-Za-z0-9_.-]{1,64}\|[0-9.]{1,64}")
 _MAX_VERSION = (1 << 63) - 1
 _MAX_TERM_CHARACTERS = 180
 _MAX_TEXT_CHARACTERS = 60
@@ -90,6 +100,14 @@ class StudyKey:
     def folder(self) -> str:
         """The prefix of every blob of this study."""
         return f"{digest(self.archive)[:3]}/{_segment(self.partition)}/{self.study}/"
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeKey:
+    """A committed change."""
+
+    study: StudyKey
+    version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +181,11 @@ def parse_change_blob(name: str) -> tuple[StudyKey, int]:
         ValueError: The name is not one of `change_blob`.
     """
     version, partition, study = name.split("/")
-    return StudyKey(partition.removesuffix(_DOT_END), study), int(version, 16)
+    key, number = StudyKey(partition.removesuffix(_DOT_END), study), int(version, 16)
+    # The name is used to ask tables, so nothing may be in it that we would not write.
+    if change_blob(key, number) != name or not _CHANGED.fullmatch(f"{version}/{key.archive}"):
+        raise ValueError("no change has this name")
+    return key, number
 
 
 def _segment(partition: str) -> str:
@@ -213,6 +235,12 @@ def anchor_rows(series: str | None) -> tuple[str, str]:
 def pending_row(version: int) -> str:
     """Row key of a change that the feed does not know yet."""
     return f"pending|{hex_version(version)}"
+
+
+def pending_version(row: str) -> int:
+    """The version that a row key of `pending_row` names; 0 for another key, which no change has."""
+    digits = row.rpartition("|")[2]
+    return int(digits, 16) if _VERSION.fullmatch(digits) else 0
 
 
 def purge_row(version: int) -> str:

@@ -8,6 +8,7 @@ Source: "List Blobs".
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from xml.etree import ElementTree
 
 
@@ -39,5 +40,6 @@ def _parse_entry(blob: ElementTree.Element) -> BlobEntry:
     )
 
 
+@lru_cache(maxsize=1024)  # what is announced in a busy second bears the same time
 def _parse_time(text: str | None) -> datetime:
     return parsedate_to_datetime(text or "").astimezone(UTC)

@@ -4,7 +4,6 @@ A partition is made by the first store into it. Names are kept as given and comp
 """
 
 import re
-from contextlib import suppress
 from datetime import UTC, datetime
 
 from shared.errors import BadRequest
@@ -32,9 +31,13 @@ async def make(storage: Storage, name: str) -> None:
     if await _is_known(storage, name):
         return
     values: dict[str, Value] = {"name": name, "created": datetime.now(UTC)}
-    with suppress(RowExists):
+    try:
         await storage.tables.transact(keys.PARTITIONS, _ALL, [insert(name.lower(), values)])
-    storage.memory.partitions.put(name.lower(), name)
+    except RowExists:
+        # It keeps the name it was first given, which may differ in case.
+        await _is_known(storage, name)
+    else:
+        storage.memory.partitions.put(name.lower(), name)
 
 
 async def require(storage: Storage, name: str) -> None:

@@ -1,14 +1,14 @@
 """Rows of table `archive` for what still has to be done: pending changes and purges."""
 
-import asyncio
 import json
-from collections import defaultdict
+import logging
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from shared.log import log_fault
 from shared.storage import keys
-from shared.storage.keys import StudyKey
+from shared.storage.keys import ChangeKey, StudyKey
 from shared.storage.rows import Change, cut_text, joined_text, parse_changes, render_changes, squeezed_text
 from shared.storage.storage import Storage
 from shared.storage.tables import (
@@ -17,11 +17,10 @@ from shared.storage.tables import (
     RowChanged,
     RowExists,
     RowMissing,
-    Value,
     between,
     delete,
     insert,
-    merge,
+    upsert_replace,
 )
 from shared.storage.terms import IndexKey
 from shared.storage.versions import next_version
@@ -31,6 +30,8 @@ MAX_MESSAGE_DELAY = timedelta(days=6)
 
 MAX_FINISHED = 50
 """Changes finished by one transaction, each with up to two operations."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +52,10 @@ class Pending:
     touched: tuple[IndexKey, ...]
     """Search rows that the change may have written or removed."""
 
-    tried: tuple[int, ...]
-    """Feed sequences under which the change may have been entered; see `changefeed/emit.py`."""
-
-    etag: str
+    @property
+    def change(self) -> ChangeKey:
+        """What it is called."""
+        return ChangeKey(self.key, self.version)
 
     @property
     def removed(self) -> tuple[Change, ...]:
@@ -79,9 +80,39 @@ async def read_pending(storage: Storage, key: StudyKey, version: int) -> Pending
     return _pending(key, row) if row else None
 
 
+async def exists(storage: Storage, change: ChangeKey) -> bool:
+    """Whether a change is still pending, readable or not."""
+    row = keys.pending_row(change.version)
+    return await storage.tables.get(keys.ARCHIVE, change.study.archive, row, ("RowKey",)) is not None
+
+
 async def all_pending(storage: Storage, key: StudyKey) -> list[Pending]:
     """Read every pending change of a study, oldest first."""
     return [_pending(key, row) async for row in _rows(storage, key, "pending")]
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The pending changes of a study."""
+
+    changes: tuple[Pending, ...]
+    """Oldest first."""
+
+    unreadable: tuple[ChangeKey, ...]
+    """Those whose rows are not as we write them."""
+
+
+async def read_waiting(storage: Storage, key: StudyKey) -> Waiting:
+    """Read every pending change of a study; one that cannot be read does not keep us from the others."""
+    changes: list[Pending] = []
+    unreadable: list[ChangeKey] = []
+    async for row in _rows(storage, key, "pending"):
+        try:
+            changes.append(_pending(key, row))
+        except Exception:
+            log_fault(log, "a pending change cannot be read")
+            unreadable.append(ChangeKey(key, keys.pending_version(row.row)))
+    return Waiting(tuple(changes), tuple(unreadable))
 
 
 async def all_purges(storage: Storage, key: StudyKey) -> list[Purge]:
@@ -95,28 +126,8 @@ async def read_purge(storage: Storage, key: StudyKey, version: int) -> Purge | N
     return _purge(key, row) if row else None
 
 
-async def note_tried(storage: Storage, changes: Sequence[tuple[Pending, Sequence[int]]]) -> bool:
-    """Write down the sequences that changes may be entered under; False when somebody else did.
-
-    Some may be written down then and some not, which does no harm.
-    """
-    by_study: dict[StudyKey, list[Operation]] = defaultdict(list)
-    for change, tried in changes:
-        values: dict[str, Value] = {"tried": ",".join(map(str, tried))}
-        by_study[change.key].append(merge(keys.pending_row(change.version), values, etag=change.etag))
-    done = await asyncio.gather(*(_all_or_none(storage, *study) for study in by_study.items()))
-    return all(done)
-
-
-async def finish(storage: Storage, changes: Sequence[Pending]) -> None:
-    """Remove pending changes that the feed has; schedule the bytes they deleted."""
-    by_study: dict[StudyKey, list[Pending]] = defaultdict(list)
-    for change in changes:
-        by_study[change.key].append(change)
-    await asyncio.gather(*(_finish_study(storage, *study) for study in by_study.items()))
-
-
-async def _finish_study(storage: Storage, key: StudyKey, changes: Sequence[Pending]) -> None:
+async def finish(storage: Storage, key: StudyKey, changes: Sequence[Pending]) -> None:
+    """Remove pending changes of a study that the feed has; schedule the bytes they deleted."""
     # Never sooner than the grace: a writer whose answer was lost may still name these bytes again.
     kept = max(storage.times.retention, storage.times.grace)
     due = datetime.now(UTC) + kept
@@ -128,14 +139,23 @@ async def _finish_study(storage: Storage, key: StudyKey, changes: Sequence[Pendi
                 await _all_or_none(storage, key, _ending(change, due))
     for change in changes:
         if change.removed:
-            await send_purge(storage, key, change.version, kept)
+            await _try_to_send_purge(storage, key, change.version, kept)
+
+
+async def _try_to_send_purge(storage: Storage, key: StudyKey, version: int, delay: timedelta) -> None:
+    try:
+        await send_purge(storage, key, version, delay)
+    except Exception:
+        # The sweep finds the row of a purge whose message is missing.
+        log_fault(log, "a purge could not be announced; the sweep does it")
 
 
 def _ending(change: Pending, due: datetime) -> list[Operation]:
     ended = delete(keys.pending_row(change.version))
     if not change.removed:
         return [ended]
-    return [ended, insert(keys.purge_row(change.version), _purge_values(due, change.removed))]
+    # Where a transaction was repeated late, its purge of the first time may still be there.
+    return [ended, upsert_replace(keys.purge_row(change.version), _purge_values(due, change.removed))]
 
 
 async def _all_or_none(storage: Storage, key: StudyKey, operations: Sequence[Operation]) -> bool:
@@ -205,16 +225,13 @@ def _purge_values(due: datetime, changes: Sequence[Change]) -> dict[str, str | d
 
 def _pending(key: StudyKey, row: Row) -> Pending:
     index = squeezed_text(row, "index")
-    tried = str(row.values.get("tried", ""))
     return Pending(
         key=key,
-        version=int(row.row.rpartition("|")[2], 16),
+        version=keys.pending_version(row.row),
         action=str(row.values["action"]),
         changes=parse_changes(joined_text(row, "changes")),
         replaced=parse_changes(joined_text(row, "replaced") or "[]"),
         touched=tuple(IndexKey(*line.split("\t")) for line in index.split("\n") if line),
-        tried=tuple(int(number) for number in tried.split(",") if number),
-        etag=row.etag,
     )
 
 

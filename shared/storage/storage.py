@@ -11,6 +11,7 @@ from shared.storage.cache import RecentlyUsed
 from shared.storage.connection import Connection
 from shared.storage.gather import Gathering
 from shared.storage.leases import Leases
+from shared.storage.news import News
 from shared.storage.queues import Queues
 from shared.storage.rows import LevelRow
 from shared.storage.tables import Tables
@@ -88,10 +89,22 @@ class Memory:
     """Held while this process joins the metadata of a series: one at a time bounds memory and work."""
 
     head: Head | None = None
-    """Where the change feed ended when this process wrote it last."""
+    """Where the change feed ended when this process wrote it last, everything up to there finished."""
 
     emitting: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while this process writes the change feed."""
+
+    emission: asyncio.Task[bool] | None = None
+    """Entering changes on behalf of readers."""
+
+    last: int = 0
+    """A sequence near the end of the change feed, which is entered; 0 when none is known."""
+
+    firsts: RecentlyUsed[datetime, int] = field(default_factory=lambda: RecentlyUsed(MAX_REMEMBERED))
+    """The first sequence of the change feed at or after a time, where there is one: it never changes."""
+
+    news: News = field(default_factory=News)
+    """Of changes: announced or entered by this process, or seen by it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +141,7 @@ class Storage:
         await self.wire.aclose()
 
 
-def open_storage(connection: Connection, times: Times) -> Storage:
+def open_storage(connection: Connection, times: Times, wire: Wire | None = None) -> Storage:
     """Make the clients of a storage account. Nothing is asked of it before the first call."""
-    wire = Wire(connection)
+    wire = wire or Wire(connection)
     return Storage(wire, Tables(wire), Blobs(wire), Queues(wire), Leases(wire), times)

@@ -295,12 +295,15 @@ class Wire:
         headers = {"x-ms-date": formatdate(usegmt=True), "x-ms-version": API_VERSION, **request.headers}
         if request.body is not None:
             headers["content-length"] = str(request.length)
-        if self.tokens is None:
-            target = (urlsplit(base).path + request.path, request.query)
-            headers["authorization"] = sign(self.connection, request.service, request.method, target, headers)
-        else:
-            headers["authorization"] = await self.tokens.header()
+        headers["authorization"] = await self.authorize(request, headers)
         return URL(base + request.path + _query_text(request.query), encoded=True), headers
+
+    async def authorize(self, request: Request, headers: Mapping[str, str]) -> str:
+        """Make the Authorization header of a request, or of one within another, that has these headers."""
+        if self.tokens is not None:
+            return await self.tokens.header()
+        target = (urlsplit(self.connection.base(request.service)).path + request.path, request.query)
+        return sign(self.connection, request.service, request.method, target, headers)
 
     def _timeout(self, request: Request) -> aiohttp.ClientTimeout:
         if request.length < self.limits.slowest_bytes_a_second:

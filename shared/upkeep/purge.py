@@ -42,19 +42,29 @@ class Removal:
     """In use by a change that is not finished, and not by a row that was seen: to be looked at again."""
 
 
-async def purge_due(storage: Storage, key: StudyKey, now: datetime) -> datetime | None:
-    """Do the purges of a study whose time has come. May be repeated, also by two at once.
+@dataclass(frozen=True, slots=True)
+class Purged:
+    """What became of the purges of a study."""
 
-    Returns:
-        When there is something to do again; None when nothing is left.
-    """
+    again: datetime | None
+    """When there is something to do again; None when nothing is left."""
+
+    overdue: int
+    """How many of those done were due for longer than the grace, so that their message must have got lost."""
+
+
+async def purge_due(storage: Storage, key: StudyKey, now: datetime) -> Purged:
+    """Do the purges of a study whose time has come. May be repeated, also by two at once."""
     every = await pending.all_purges(storage, key)
     due = [purge for purge in every if purge.due <= now]
     if due:
         await _purge(storage, key, due)
     left = await pending.all_purges(storage, key)
     # What could not be done now is tried again after the grace.
-    return min((max(purge.due, now + storage.times.grace) for purge in left), default=None)
+    again = min((max(purge.due, now + storage.times.grace) for purge in left), default=None)
+    done = {purge.version for purge in due} - {purge.version for purge in left}
+    late = [purge for purge in due if purge.version in done and now - purge.due > storage.times.grace]
+    return Purged(again, len(late))
 
 
 async def purge(storage: Storage, key: StudyKey, version: int) -> bool:

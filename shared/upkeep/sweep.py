@@ -42,6 +42,9 @@ class Mended:
     blobs: int = 0
     """Blobs that no row named."""
 
+    purges: int = 0
+    """Deletions whose bytes nothing had removed in time."""
+
     failed: int = 0
     """Studies whose visit failed; they are visited again."""
 
@@ -50,6 +53,7 @@ class Mended:
             self.studies + other.studies,
             self.changes + other.changes,
             self.blobs + other.blobs,
+            self.purges + other.purges,
             self.failed + other.failed,
         )
 
@@ -86,14 +90,19 @@ async def visit(storage: Storage, study: ActiveStudy) -> Sweep:
     left to the caller, as the feed has a writer of its own. The study stays active until then.
     """
     now = datetime.now(UTC)
-    waiting = await pending.all_pending(storage, study.key)
-    unfed = [change for change in waiting if now - made_at(change.version) >= storage.times.grace]
+    waiting = await pending.read_waiting(storage, study.key)
+    unfed = [change for change in waiting.changes if now - made_at(change.version) >= storage.times.grace]
     for change in unfed:
         await mend_index(storage, change)
-    next_purge = await purge_due(storage, study.key, now)
+    if waiting.unreadable:
+        # Nobody knows which bytes these name, so none of the study's may go.
+        await active.look_again(storage, study, now + storage.times.grace)
+        return Sweep(Mended(studies=1, changes=len(unfed), failed=1), tuple(unfed))
+    purged = await purge_due(storage, study.key, now)
     blobs, young = await _remove_unnamed(storage, study.key, now)
-    await _come_back(storage, study, now, next_purge, busy=bool(waiting) or young)
-    return Sweep(Mended(studies=1, changes=len(unfed), blobs=blobs), tuple(unfed))
+    await _come_back(storage, study, now, purged.again, busy=bool(waiting.changes) or young)
+    mended = Mended(studies=1, changes=len(unfed), blobs=blobs, purges=purged.overdue)
+    return Sweep(mended, tuple(unfed))
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,6 +176,14 @@ def parse_search(query: str, find_tag: FindTag) -> SearchRequest:
     )
 
 
+def read_parameters(query: str) -> dict[str, list[str]]:
+    """Give the decoded values of a raw query string by the names of its parameters, in lower case."""
+    found: dict[str, list[str]] = {}
+    for name, raw in _split(query):
+        found.setdefault(name.lower(), []).append(_decode(raw))
+    return found
+
+
 def _split(query: str) -> Iterable[tuple[str, str]]:
     for pair in query.split("&"):
         name, _, raw = pair.partition("=")

@@ -230,12 +230,17 @@ class Trial:
         async with opened(self.account) as storage:
             await end_lease(storage)
 
-    async def restart(self) -> None:
-        """What happens after a crash: leases and the grace end, and the timer's function runs once."""
+    async def let_time_pass(self) -> Times:
+        """Let leases and the grace end; give the times for who comes then."""
         after = Times(self.times.retention, grace=timedelta(0))
         await self.wait_for_lease()
         async with opened(self.account) as storage:
             await _let_grace_end(storage, after)
+        return after
+
+    async def restart(self) -> None:
+        """What happens after a crash: leases and the grace end, and the timer's function runs once."""
+        after = await self.let_time_pass()
         # Changes that were announced are entered as they are; the sweep mends only what is left.
         await self.do(Under(after, Emit()), Under(after, Sweep()))
 

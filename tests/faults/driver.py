@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Protocol
 
-from shared.changefeed.emit import emit, emit_pending
+from shared.changefeed.emit import emit, emit_pending, retry_aside
 from shared.delete import delete
 from shared.errors import DicomWebError, Unavailable
 from shared.storage import pending
@@ -120,6 +120,7 @@ class Sweep:
             changes += found.mended.changes
             failed += found.mended.failed
         await emit(storage)
+        await retry_aside(storage)
         if failed:
             raise Unavailable(f"{failed} studies could not be swept.")
         return changes

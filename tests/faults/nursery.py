@@ -13,6 +13,8 @@ import socket
 import struct
 import subprocess
 import sys
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
@@ -36,7 +38,12 @@ class Child:
 
     async def kill(self) -> None:
         """End it at once, as a power cut does, and wait until it is gone."""
-        os.kill(await self._pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.kill(await self._pid, signal.SIGKILL)
+        await asyncio.wait([self._told])
+
+    async def gone(self) -> None:
+        """Wait until it has ended, however it does."""
         await asyncio.wait([self._told])
 
     async def outcome(self) -> list[Value] | None:
@@ -63,19 +70,29 @@ class Child:
             return await reader.read()
         finally:
             transport.close()
+            # Should it have ended before it said its number, nobody waits for that for ever.
+            self._pid.cancel()
 
 
 class Nursery:
     """The process that has imported everything. Leaving it as a context ends it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *modules: str, errors: Path | None = None) -> None:
+        """Start it.
+
+        Args:
+            modules: What jobs need beyond what all need.
+            errors: The file for what its children print; our standard error when left out.
+        """
         self._socket, theirs = socket.socketpair()
-        with theirs:
+        with theirs, ExitStack() as opened:
+            to = opened.enter_context(errors.open("ab")) if errors else None
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.faults.nursery", str(theirs.fileno())],
+                [sys.executable, "-m", "tests.faults.nursery", str(theirs.fileno()), *modules],
                 cwd=ROOT,
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
+                stderr=to,
             )
 
     def __enter__(self) -> Self:
@@ -106,11 +123,11 @@ class Nursery:
         return outcome
 
 
-def main(number: int) -> None:
+def main(number: int, modules: Sequence[str]) -> None:
     """Fork a child for each job that comes."""
-    # Loaded at their first use, the one by the service, the other with a job; no child should have to.
-    import_module("shared.storage.sdk")
-    import_module("tests.faults.uploading")
+    # Loaded at their first use, the one by the service, the others with a job; no child should have to.
+    for module in ("shared.storage.sdk", "tests.faults.uploading", *modules):
+        import_module(module)
     # Children are not waited for: the pipe tells when one has ended.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.socket(fileno=number) as jobs:
@@ -134,4 +151,4 @@ def _work(message: bytes, pipe: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), sys.argv[2:])

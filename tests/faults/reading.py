@@ -55,7 +55,9 @@ async def _look(storage: Storage, partition: str, told: Told) -> list[str]:
         lines += [f"{partition}: {address} is not found by {route}" for address in there - found]
         lines += [f"{partition}: {address} is deleted and found by {route}" for address in gone & found]
     for address in there | gone:
-        is_right = await _retrieve(storage, address) in (told.sent[address] if address in there else [None])
+        is_right = await retrieve_bytes(storage, address) in (
+            told.sent[address] if address in there else [None]
+        )
         if not is_right:
             lines.append(f"{partition}: {address} is not retrieved as was told")
     return lines
@@ -65,24 +67,27 @@ async def _listings(storage: Storage, partition: str, addresses: set[Address]) -
     """The instances found by each way of searching."""
     found: dict[str, set[Address]] = {}
     for query in _OF_ALL:
-        found[f"instances?{query}"] = await _instances(storage, partition, query)
+        found[f"instances?{query}"] = await find_instances(storage, partition, query)
     studies = {study for _, study, _, _ in addresses}
     nested: set[Address] = set()
     by_study: set[Address] = set()
     for study in studies:
-        nested |= await _instances(storage, partition, "", study)
-        by_study |= await _instances(storage, partition, f"StudyInstanceUID={study}")
+        nested |= await find_instances(storage, partition, "", study)
+        by_study |= await find_instances(storage, partition, f"StudyInstanceUID={study}")
     by_series: set[Address] = set()
     for series in {series for _, _, series, _ in addresses}:
-        by_series |= await _instances(storage, partition, f"SeriesInstanceUID={series}")
+        by_series |= await find_instances(storage, partition, f"SeriesInstanceUID={series}")
     by_uid: set[Address] = set()
     for *_, instance in addresses:
-        by_uid |= await _instances(storage, partition, f"SOPInstanceUID={instance}")
+        by_uid |= await find_instances(storage, partition, f"SOPInstanceUID={instance}")
     named = {"studies/S/instances": nested, "StudyInstanceUID": by_study}
     return {**found, **named, "SeriesInstanceUID": by_series, "SOPInstanceUID": by_uid}
 
 
-async def _instances(storage: Storage, partition: str, query: str, study: str | None = None) -> set[Address]:
+async def find_instances(
+    storage: Storage, partition: str, query: str = "", study: str | None = None
+) -> set[Address]:
+    """The instances found by a search of a data partition, or within a study."""
     resource = Resource(partition, SearchLevel.INSTANCE, study)
     request = parse_search(f"{query}&limit=5000", parse_tag)
     found = await search(storage, resource, request, Asker(LINKS))
@@ -98,7 +103,8 @@ def _uids(dataset: Mapping[str, Mapping[str, object]]) -> tuple[str, str, str]:
     return str(values[0][0]), str(values[1][0]), str(values[2][0])
 
 
-async def _retrieve(storage: Storage, address: Address) -> bytes | None:
+async def retrieve_bytes(storage: Storage, address: Address) -> bytes | None:
+    """The file at an address, as it was stored; None when there is none."""
     partition, study, series, instance = address
     try:
         scope = Scope(StudyKey(partition, study), series, instance)

@@ -78,7 +78,9 @@ def _with_feed_row(**changed: str | int) -> Damage:
     """The last entry once more under the next number."""
 
     async def damage(storage: Storage, snapshot: Snapshot) -> None:
-        last = max((row for row in snapshot.tables[keys.FEED] if row.row != "head"), key=lambda row: row.row)
+        last = max(
+            (row for row in snapshot.tables[keys.FEED] if row.partition != "head"), key=lambda row: row.row
+        )
         number = f"{int(last.row) + 1:020d}"
         await storage.tables.transact(keys.FEED, last.partition, [insert(number, {**last.values, **changed})])
 

@@ -1,10 +1,10 @@
 """Settings: read once, and a wrong one is told by name."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.config import Settings, WrongSetting, read_settings
+from shared.config import EventSettings, Settings, WrongSetting, read_settings
 
 DEFAULTS = Settings(
     public_url="",
@@ -19,6 +19,7 @@ DEFAULTS = Settings(
     retention=timedelta(days=3),
     grace=timedelta(minutes=15),
     show_storage_calls=False,
+    events=EventSettings("", "", "eventgrid", "", "localhost", datetime(1970, 1, 1, tzinfo=UTC)),
 )
 
 
@@ -43,6 +44,11 @@ def test_everything_can_be_set() -> None:
         "DICOM_RETENTION_SECONDS": "0",
         "DICOM_GRACE_SECONDS": "2.5",
         "DICOM_SHOW_STORAGE_CALLS": "True",
+        "EVENTS_TOPIC_ENDPOINT": "https://t.eventgrid.azure.net/api/events",
+        "EVENTS_SCHEMA": "CloudEvents",
+        "EVENTS_TOPIC": "/subscriptions/1",
+        "EVENTS_FROM": "2024-01-31T13:00:00+01:00",
+        "WEBSITE_HOSTNAME": "app.azurewebsites.net",
         "OTHER": "x",
     }
 
@@ -59,7 +65,28 @@ def test_everything_can_be_set() -> None:
         retention=timedelta(0),
         grace=timedelta(seconds=2.5),
         show_storage_calls=True,
+        events=EventSettings(
+            topic_endpoint="https://t.eventgrid.azure.net/api/events",
+            sink_url="",
+            schema="cloudevents",
+            topic="/subscriptions/1",
+            host="pacs.example.org",
+            begin=datetime(2024, 1, 31, 12, tzinfo=UTC),
+        ),
     )
+
+
+def test_events_go_to_one_place_only() -> None:
+    """A second one would need a place in the feed of its own."""
+    both = {"EVENTS_TOPIC_ENDPOINT": "https://t.example.org", "EVENTS_SINK_URL": "http://sink?key=1"}
+
+    with pytest.raises(WrongSetting, match=r"^EVENTS_SINK_URL must be left out"):
+        read_settings(both)
+
+
+def test_events_name_the_host_that_the_platform_gives_where_none_is_set() -> None:
+    """Azure tells an app its name."""
+    assert read_settings({"WEBSITE_HOSTNAME": "app.azurewebsites.net"}).events.host == "app.azurewebsites.net"
 
 
 @pytest.mark.parametrize(
@@ -88,6 +115,13 @@ def test_everything_can_be_set() -> None:
         ("DICOM_RETENTION_SECONDS", "3 days"),
         ("DICOM_GRACE_SECONDS", "1e11"),
         ("DICOM_SHOW_STORAGE_CALLS", "yes"),
+        ("EVENTS_TOPIC_ENDPOINT", "http://t.example.org"),
+        ("EVENTS_SINK_URL", "sink.example.org"),
+        ("EVENTS_SINK_URL", "?key=secret"),
+        ("EVENTS_SCHEMA", "xml"),
+        ("EVENTS_FROM", "yesterday"),
+        ("EVENTS_FROM", "2024-01-31T12:00:00"),
+        ("EVENTS_FROM", "0001-01-01T00:00:00+01:00"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_told_by_its_name(name: str, value: str) -> None:

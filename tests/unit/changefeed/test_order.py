@@ -17,7 +17,7 @@ EARLY, LATE = datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 1, 2, tzinfo=UTC)
 def change(version: int, action: str, *instances: int) -> Pending:
     """A change of the instances of these versions."""
     changes = tuple(Change("2", f"1.{made}", made, Location("b", 0, 1)) for made in instances)
-    return Pending(StudyKey("p", "1"), version, action, changes, (), (), (), "")
+    return Pending(StudyKey("p", "1"), version, action, changes, (), ())
 
 
 def at_one_address(version: int, found: int | None, left: int | None) -> Pending:
@@ -26,9 +26,9 @@ def at_one_address(version: int, found: int | None, left: int | None) -> Pending
         (Change("2", "1.1", each, Location("b", 0, 1)),) if each else () for each in (left, found)
     )
     if left is None:
-        return Pending(StudyKey("p", "1"), version, "delete", removed, (), (), (), "")
+        return Pending(StudyKey("p", "1"), version, "delete", removed, (), ())
     action = "update" if found else "create"
-    return Pending(StudyKey("p", "1"), version, action, made, removed, (), (), "")
+    return Pending(StudyKey("p", "1"), version, action, made, removed, ())
 
 
 def many(version: int, count: int) -> Pending:
@@ -76,7 +76,7 @@ def test_what_happened_at_one_address_is_told_as_it_happened(
 def test_what_must_come_before_comes_along() -> None:
     """And nothing else."""
     maker, stranger, deletion = change(6, "create", 7, 8), change(4, "create", 9), change(5, "delete", 7, 8)
-    again = Pending(StudyKey("p", "1"), 9, "create", (replace(maker.changes[0], version=9),), (), (), (), "")
+    again = Pending(StudyKey("p", "1"), 9, "create", (replace(maker.changes[0], version=9),), (), ())
 
     assert in_order([stranger, maker, deletion], [5]) == [maker, deletion]
     assert in_order([stranger, maker], [6]) == [maker]

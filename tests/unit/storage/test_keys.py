@@ -164,10 +164,17 @@ def test_the_blob_of_a_change_names_it(partition: str, study: str, version: int)
     assert keys.parse_change_blob(keys.change_blob(key, version)) == (key, version)
 
 
-@pytest.mark.parametrize("name", ["x", "a/b", "zz/p/1.2", "1/2/3/4"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("x", "a/b", "zz/p/1.2", "1/2/3/4"),
+        *(f"{1:016x}/p/1.2'3", f"{1:016x}/p|q/1.2", f"{1:016x}/P?/1.2", f"{1:016x}/../1.2", f"{1:016x}/p/"),
+        *("000000000000_001/p/1.2", "1/p/1.2", f"{1:016X}a/p/1.2", "ffffffffffffffff/p/1.2"),
+    ],
+)
 def test_a_blob_that_is_no_change_is_told(name: str) -> None:
     """Somebody else's blob in the container."""
-    with pytest.raises(ValueError, match=r"unpack|invalid literal"):
+    with pytest.raises(ValueError, match=r"unpack|invalid literal|no change"):
         keys.parse_change_blob(name)
 
 
