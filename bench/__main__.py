@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from bench import delete, orthanc, profile, report, retrieve, scale, search, store
+from bench import delete, feed, orthanc, profile, report, retrieve, scale, search, store
 from bench.load import Server, WrongAnswer, open_http
 from bench.measure import Line, Watched, measure
 from bench.process import ServiceLog, pid_behind
@@ -31,6 +31,9 @@ ORTHANC: Final = "orthanc"
 SEARCH: Final = "search"
 SCALE: Final = "scale"
 """The group that has a table of its own: searches in archives of several sizes."""
+
+FEED: Final = "feed"
+"""Another one with a table of its own: entering changes into the change feed."""
 
 Cases = Callable[[Stage], Awaitable[list[Case]]]
 
@@ -67,10 +70,13 @@ def main() -> int:
         if peer == ORTHANC:
             peer = peers.enter_context(orthanc.started())
         options = Options(scale_of, peer, group, text, sizes)
-        if group == SCALE:
-            return _compare_sizes(options)
-        _measure_groups(options)
-    return 0 if group else _compare_sizes(options)
+        if group not in (SCALE, FEED):
+            _measure_groups(options)
+    if group in ("", SCALE):
+        _compare_sizes(options)
+    if group in ("", FEED):
+        _measure_feed(options)
+    return 0
 
 
 def _measure_groups(options: Options) -> None:
@@ -88,12 +94,18 @@ def _measure_groups(options: Options) -> None:
     LOG.unlink(missing_ok=True)
 
 
-def _compare_sizes(options: Options) -> int:
+def _compare_sizes(options: Options) -> None:
     try:
         print(scale.run(options.sizes, scale.FEW if options.scale is QUICK else scale.MANY, options.text))
     except WrongAnswer as error:
         raise Failure(str(error)) from error
-    return 0
+
+
+def _measure_feed(options: Options) -> None:
+    loads = [load for load in feed.LOADS if options.text in load.name]
+    if loads:
+        say("feed: entering changes ...")
+        print(feed.run(loads, is_quick=options.scale is QUICK))
 
 
 def _sizes(text: str, default: Scale) -> tuple[int, ...]:
@@ -115,7 +127,7 @@ def _groups(options: Options, run: int) -> list[tuple[str, Cases]]:
     ]
     wanted = [(name, cases) for name, cases in groups if options.group in ("", name)]
     if not wanted:
-        names = ", ".join(dict.fromkeys([*(name for name, _ in groups), SCALE]))
+        names = ", ".join(dict.fromkeys([*(name for name, _ in groups), SCALE, FEED]))
         raise Failure(f"--only {options.group} is not one of {names}; a colon and a text may follow")
     return wanted
 
@@ -181,7 +193,7 @@ def _parse_arguments() -> argparse.Namespace:
         "--only",
         metavar="GROUP[:TEXT]",
         default="",
-        help="only retrieve, search, delete, store or scale, or those of its lines that hold a text",
+        help="only retrieve, search, delete, store, scale or feed, or those of its lines that hold a text",
     )
     parser.add_argument(
         "--sizes",

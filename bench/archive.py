@@ -1,7 +1,8 @@
 """Makes a large archive of files fast: the rows that storing each would leave, written into a file of tables.
 
-What a row holds comes from the code that stores files. Left out is what a stored change needs on its way:
-pending rows, change blobs, the bytes themselves. A test compares the rows with those of a real store.
+What a row holds comes from the code that stores files. They are those of series that have come to rest.
+Left out is what a stored change needs on its way: pending rows, change blobs, the bytes themselves. A test
+compares the rows with those of a real store.
 """
 
 import time
@@ -12,6 +13,7 @@ from typing import Final
 from bench.tableserver import TableFile
 from shared.dicom.part10 import Part10Reader
 from shared.storage import keys, terms
+from shared.storage.anchors import Summary, render_summary
 from shared.storage.index import wanted_rows
 from shared.storage.keys import StudyKey
 from shared.storage.planning import Known, plan_commit
@@ -66,9 +68,12 @@ def _rows_of(content: bytes, arrived: int) -> Iterator[tuple[IndexKey, Mapping[s
     place = Location(_blob(key, received), 0, len(content))
     new = make_instance(received, place)
     plan = plan_commit(key, Known(None, {new.series: None}), [new], arrived + 1)
+    anchor = keys.anchor_row(new.series, arrived + 1)
+    noted = {anchor: render_summary(arrived + 1, Summary(1, arrived, None))}
     for operation in plan.operations:
         if not operation.row.startswith(_PENDING):
-            yield IndexKey(keys.ARCHIVE, key.archive, operation.row), operation.values
+            values = noted.get(operation.row, operation.values)
+            yield IndexKey(keys.ARCHIVE, key.archive, operation.row), values
     series = {uid: change.after for uid, change in plan.series.items()}
     found = wanted_rows(key, plan.study.after, series) | terms.instance_row(key, new.series, new.instance)
     yield from found.items()

@@ -1,7 +1,8 @@
-"""How many changes one writer enters into the change feed in a second: `python -m bench.feed`.
+"""How many changes one writer enters into the change feed in a second: group `feed` of `python -m bench`.
 
-Storage answers each call after ten milliseconds. It is first one that is nothing but this delay (`ideal.py`),
-so that the writer is what is measured, and then the emulator, each of whose answers is held back as long.
+By itself, with more to choose: `python -m bench.feed`. Storage answers each call after ten milliseconds. It
+is first one that is nothing but this delay (`ideal.py`), so that the writer is what is measured, and then
+the emulator, each of whose answers is held back as long.
 """
 
 import argparse
@@ -96,17 +97,23 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="a twentieth of the changes")
     parser.add_argument("--no-emulator", action="store_true", help="only with storage that is all delay")
     arguments = parser.parse_args()
-    loads = [_smaller(load, 20) if arguments.quick else load for load in LOADS]
+    print(run(LOADS, is_quick=arguments.quick, with_emulator=not arguments.no_emulator))
+    return 0
+
+
+def run(loads: Sequence[Load], *, is_quick: bool, with_emulator: bool = True) -> str:
+    """Measure some loads; gives tables, and what the writer's processor time goes to."""
+    loads = [_smaller(load, 20) if is_quick else load for load in loads]
     lines, parts = [], []
     for load in loads:
         stacks: Counter[Stack] = Counter()
         lines.append(measure_with_delay(load, stacks))
         parts.append(render_parts(load, stacks))
         say(f"{load.name}: {rate(lines[-1]):,.0f} entries a second")
-    print("\n\n".join([render("storage that is all delay", lines), *parts]))
-    if not arguments.no_emulator:
-        print("\n" + render("the emulator", [measure_with_emulator(_smaller(load, 10)) for load in loads]))
-    return 0
+    tables = [render("storage that is all delay", lines), *parts]
+    if with_emulator:
+        tables.append(render("the emulator", [measure_with_emulator(_smaller(load, 10)) for load in loads]))
+    return "\n\n".join(tables)
 
 
 def rate(line: Line) -> float:
@@ -179,7 +186,7 @@ def _smaller(load: Load, times: int) -> Load:
 
 def measure_with_delay(load: Load, stacks: Counter[Stack]) -> Line:
     """Measure with storage that is all delay, and note where the writer is meanwhile."""
-    rows: dict[str, dict[str, Mapping[str, object]]] = {}
+    rows: dict[str, dict[str, Mapping[str, Value]]] = {}
     blobs = []
     for key, version, values in make_changes(load):
         rows.setdefault(key.archive, {})[keys.pending_row(version)] = values

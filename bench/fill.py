@@ -1,7 +1,8 @@
 """Fills a file of tables with the rows of a whole hospital, made by the code that makes them for a store.
 
-Left out is what a stored change needs on its way, and the bytes: pending rows, change blobs, files. A test
-compares the rows with those of real stores.
+They are those of series that have come to rest and are too small for their metadata to be joined. Left out is
+what a stored change needs on its way, and the bytes: pending rows, change blobs, files. A test compares the
+rows with those of real stores.
 """
 
 from collections import defaultdict
@@ -12,6 +13,7 @@ from bench.archive import version_at
 from bench.population import Hospital, MadeSeries, MadeStudy, every_study, instance_values
 from bench.tableserver import TableFile
 from shared.storage import keys, rows, terms
+from shared.storage.anchors import Summary, render_summary
 from shared.storage.keys import StudyKey
 from shared.storage.planning import with_modalities
 from shared.storage.rows import LevelRow, Location, NewInstance
@@ -50,22 +52,23 @@ def study_rows(study: MadeStudy) -> Rows:
     created = version_at(study.arrived.timestamp())
     modalities = [value for series in study.series for value in series.values["00080060"]["Value"]]
     level = LevelRow(created, created, with_modalities(study.values, modalities), "")
-    found = dict(terms.study_rows(key, level)) | dict(_level_rows(key, "", level))
+    found = dict(terms.study_rows(key, level)) | dict(_level_rows(key, "", level, {}))
     for series in study.series:
         of_series = LevelRow(created, created, series.values, "")
         found |= terms.series_rows(key, series.uid, of_series)
-        found |= _level_rows(key, series.uid, of_series)
+        at_rest = Summary(len(series.instances), created + len(series.instances), None)
+        found |= _level_rows(key, series.uid, of_series, render_summary(created, at_rest))
         found |= _instance_rows(key, series, created)
     return found
 
 
 def _level_rows(
-    key: StudyKey, series: str, level: LevelRow
+    key: StudyKey, series: str, level: LevelRow, said: Mapping[str, Value]
 ) -> Iterator[tuple[IndexKey, Mapping[str, Value]]]:
     row = keys.series_row(series) if series else keys.STUDY_ROW
     content = rows.render_level(level.values, revision=level.revision, created=level.created)
     yield IndexKey(keys.ARCHIVE, key.archive, row), content
-    yield IndexKey(keys.ARCHIVE, key.archive, keys.anchor_row(series, level.revision)), {}
+    yield IndexKey(keys.ARCHIVE, key.archive, keys.anchor_row(series, level.revision)), said
 
 
 def _instance_rows(

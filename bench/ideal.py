@@ -17,6 +17,8 @@ from typing import Final
 from urllib.parse import unquote
 
 from shared.storage.connection import EMULATOR_ACCOUNT, EMULATOR_KEY
+from shared.storage.entities import render_entity
+from shared.storage.tables import Value
 
 _DATE: Final = "Mon, 01 Jan 2024 00:00:00 GMT"
 _ETAG: Final = 'W/"1"'
@@ -26,6 +28,13 @@ _DELETED: Final = re.compile(rb"\nDELETE /[^/]+/changes/([^ ]+) HTTP/1\.1")
 _LENGTH: Final = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 _LEASE: Final = re.compile(rb"x-ms-(?:proposed-)?lease-id: *([^\r]+)", re.IGNORECASE)
 _MAX_LISTED: Final = 5000
+_MESSAGE: Final = (
+    "<QueueMessagesList><QueueMessage><MessageId>1</MessageId>"
+    f"<InsertionTime>{_DATE}</InsertionTime><ExpirationTime>{_DATE}</ExpirationTime>"
+    f"<PopReceipt>1</PopReceipt><TimeNextVisible>{_DATE}</TimeNextVisible>"
+    "</QueueMessage></QueueMessagesList>"
+).encode()
+"""What a queue says of a message that it takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +75,8 @@ class _Storage:
         if "$batch" in call.target:
             part = f"\r\nHTTP/1.1 204 No Content\r\nETag: {_ETAG}\r\n\r\n".encode()
             return _reply(202, part * len(_WITHIN.findall(call.body)))
+        if "/messages" in call.target:
+            return _reply(201, _MESSAGE, headers="content-type: application/xml\r\n")
         if call.method == "GET":
             return self._query(call.target)
         return _reply(204, headers=f"etag: {_ETAG}\r\n")
@@ -127,12 +138,9 @@ def _reply(status: int, body: bytes = b"", *, headers: str = "") -> bytes:
     return f"HTTP/1.1 {status} -\r\ncontent-length: {len(body)}\r\n{headers}\r\n".encode() + body
 
 
-def query_answer(partition: str, rows: Mapping[str, Mapping[str, object]]) -> bytes:
+def query_answer(partition: str, rows: Mapping[str, Mapping[str, Value]]) -> bytes:
     """How a table answers a query, with rows by their row keys."""
-    found = [
-        {"odata.etag": _ETAG, "PartitionKey": partition, "RowKey": row, **values}
-        for row, values in rows.items()
-    ]
+    found = [{"odata.etag": _ETAG, **render_entity(partition, row, values)} for row, values in rows.items()]
     return json.dumps({"value": found}).encode()
 
 

@@ -13,14 +13,14 @@ from functions.service import service
 from functions.uploads import store_uploaded
 from shared.changefeed.announced import announced_blob
 from shared.changefeed.emit import emit, emit_pending, retry_aside
-from shared.changefeed.publish import is_behind, publish, wake
+from shared.changefeed.publish import is_behind, publish, retry_refused, wake
 from shared.config import CONNECTION
-from shared.dicom.uid import parse_uid
-from shared.errors import BadRequest
+from shared.errors import DicomWebError
 from shared.log import log_fault
 from shared.storage import keys, partitions, trails
 from shared.storage.keys import StudyKey
 from shared.storage.storage import Storage
+from shared.storage.summaries import named_series
 from shared.upkeep.purge import purge
 from shared.upkeep.rebuild import rebuild
 from shared.upkeep.refresh import refresh
@@ -97,20 +97,22 @@ async def purge_deleted(message: func.QueueMessage) -> None:
 @blueprint.function_name("refresh_series")
 @blueprint.queue_trigger(arg_name="message", queue_name=keys.REFRESH_QUEUE, connection=CONNECTION)
 async def refresh_series(message: func.QueueMessage) -> None:
-    """The instances of a series have changed, or somebody read them one by one: join their metadata."""
-    try:
-        wanted = json.loads(message.get_body())
-        key, series = (
-            StudyKey(partitions.check_name(wanted["partition"]), parse_uid(wanted["study"])),
-            parse_uid(wanted["series"]),
-        )
-    except (ValueError, KeyError, TypeError, BadRequest):
+    """The instances of series have changed, or somebody read them one by one: join their metadata."""
+    named = named_series(message.get_body())
+    if not named:
         log.error("function=refresh_series found a message that names no series; it is dropped")
-        return
-    current = service()
-    base = current.joined_base(await partitions.name_of(current.storage, key.partition))
-    outcome = await refresh(current.storage, key, series, base)
-    log.info("function=refresh_series outcome=%s", outcome)
+    current, failed = service(), []
+    for key, series in named:
+        try:
+            base = current.joined_base(await partitions.name_of(current.storage, key.partition))
+            outcome = await refresh(current.storage, key, series, base)
+        except DicomWebError as error:
+            # Those behind it are not to suffer. The message comes again, and what is current is passed over.
+            failed.append(error)
+        else:
+            log.info("function=refresh_series outcome=%s", outcome)
+    if failed:
+        raise failed[0]
 
 
 @blueprint.function_name("store_upload")
@@ -138,10 +140,17 @@ async def sweep(timer: func.TimerRequest) -> None:
     """Finish what a crash left."""
     try:
         await _sweep_studies(service().storage)
-        if service().publishing is not None and await is_behind(service().storage):
-            await wake_publisher()
+        await _sweep_events(service().storage)
     finally:
         await _tidy(service().storage)
+
+
+async def _sweep_events(storage: Storage) -> None:
+    publishing = service().publishing
+    if publishing is not None:
+        if await is_behind(storage):
+            await wake_publisher()
+        report_sweep({"refused": await retry_refused(storage, publishing)})
 
 
 async def _tidy(storage: Storage) -> None:

@@ -71,7 +71,11 @@ async def _search(call: Call, level: SearchLevel) -> Answer:
 def _headers(call: Call, resource: Resource, request: SearchRequest, found: Found) -> dict[str, str]:
     """What is told of a page beside its datasets."""
     headers = {}
-    warnings = [*request.warnings, *([_ENDED_EARLY] if found.is_partial else [])]
+    warnings = list(request.warnings)
+    if found.is_partial:
+        warnings.append(_ENDED_EARLY)
+    elif found.cursor and request.is_cut:
+        warnings.append(_MORE)
     if warnings:
         host = call.request.url.hostname
         headers["Warning"] = ", ".join(render_warning(host, text) for text in warnings)
@@ -86,6 +90,10 @@ _PLURALS = {
     SearchLevel.SERIES: "series",
     SearchLevel.INSTANCE: "instances",
 }
+# The text of PS3.18 section 8.3.4.4.
+_MORE = (
+    "The number of results exceeded the maximum supported by the server. Additional results can be requested."
+)
 _ENDED_EARLY = (
     "The search was ended early, because it took too much: these are the matches found so far. The link "
     "'next' goes on. A patient, an accession number, a few days or a longer text would make it short."

@@ -9,7 +9,7 @@ from opentelemetry import metrics
 METRIC: Final = "dicomweb.sweep.found"
 """Counts what each sweep found, by `kind`: the names in the log line."""
 
-_NORMAL: Final = frozenset({"studies", "entries", "operations"})
+_NORMAL: Final = frozenset({"studies", "joined", "entries", "operations"})
 """Found by every sweep of a busy service, so nobody is to be alarmed."""
 
 log = logging.getLogger("dicomweb")

@@ -45,9 +45,9 @@ def new_account(azurite: Azurite) -> NewAccount:
     return lambda: azurite.connection_string(next(names))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def start(new_account: NewAccount, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartService]:
-    """Starts the service with settings of its own, over an empty account."""
+    """Starts the service with settings of its own, over an empty account; it ends with the module's tests."""
     with ExitStack() as running:
 
         def begin(settings: Mapping[str, str]) -> Service:
@@ -58,9 +58,12 @@ def start(new_account: NewAccount, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture(scope="session")
-def service(start: StartService) -> Service:
+def service(new_account: NewAccount, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The service that most tests ask."""
-    return start({"DICOM_SHOW_STORAGE_CALLS": "true"})
+    log = tmp_path_factory.mktemp("service") / "log"
+    settings = {"DICOM_SHOW_STORAGE_CALLS": "true"}
+    with start_service(0, new_account(), settings=settings, log=log) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

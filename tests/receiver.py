@@ -1,6 +1,7 @@
 """An HTTP endpoint that takes events, and misbehaves as told."""
 
 import json
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -44,7 +45,12 @@ class Receiver:
     script: list[Action] = field(default_factory=list)
     """What happens to the next requests; when it is used up, all are taken."""
 
-    retry_after: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+    """What answers have beside their status."""
+
+    refuse: Callable[[list[dict[str, Any]]], int | None] = lambda _: None
+    """Gives the status for events that are not taken, whenever they come."""
+
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -65,14 +71,16 @@ class Receiver:
             time.sleep(0.02)
         return list(found)
 
-    def next_action(self) -> Action:
+    def next_action(self, body: bytes) -> Action:
         """What to do with a request."""
         with self.lock:
-            return self.script.pop(0) if self.script else GOOD
+            if self.script:
+                return self.script.pop(0)
+        return self.refuse(json.loads(body)) or GOOD
 
 
 @contextmanager
-def receiving() -> Iterator[Receiver]:
+def receiving(tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
     """Run an endpoint on a free port."""
     receiver = Receiver("")
 
@@ -81,7 +89,7 @@ def receiving() -> Iterator[Receiver]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            action = receiver.next_action()
+            action = receiver.next_action(body)
             status = action() if callable(action) else action
             headers = {name.lower(): value for name, value in self.headers.items()}
             receiver.posts.append(Post(self.path, headers, body, status))
@@ -90,8 +98,8 @@ def receiving() -> Iterator[Receiver]:
                 return
             try:
                 self.send_response(status)
-                if receiver.retry_after:
-                    self.send_header("Retry-After", receiver.retry_after)
+                for name, value in receiver.headers.items():
+                    self.send_header(name, value)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
             except OSError:
@@ -102,7 +110,9 @@ def receiving() -> Iterator[Receiver]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    receiver.url = f"http://127.0.0.1:{server.server_address[1]}"
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    receiver.url = f"http{'s' if tls else ''}://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:

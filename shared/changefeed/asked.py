@@ -83,7 +83,7 @@ def parse_asked(query: str, *, is_v1: bool) -> Asked:
     if start and end and start >= end:
         raise BadRequest("The query parameter 'startTime' is invalid. It must be before endTime.")
     place = _place(found)
-    if place and ("offset" in found or "starttime" in found):
+    if place and ("offset" in found or start):
         raise BadRequest("The query parameter 'after' cannot be combined with offset or startTime.")
     action = _one(found, "action")
     if action is not None and action.lower() not in ACTIONS:

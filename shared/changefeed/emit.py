@@ -8,11 +8,12 @@ import logging
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import aclosing, asynccontextmanager
 
-from shared.changefeed.ahead import Round, make_round
+from shared.changefeed.ahead import make_round
 from shared.changefeed.turn import LEASE_BLOB, Turn
 from shared.changefeed.writer import Writer
 from shared.storage import aside, keys, pending
 from shared.storage.aside import MAX_TRIES
+from shared.storage.commit import announce_change
 from shared.storage.keys import ChangeKey
 from shared.storage.pending import Pending
 from shared.storage.storage import Storage
@@ -72,12 +73,15 @@ async def retry_aside(storage: Storage) -> int:
 
 
 async def _enter(storage: Storage, changes: Iterable[ChangeKey]) -> None:
-    found = Round()
+    names = []
     for change in changes:
-        found.wanted[change.study].add(change.version)
-    if found.wanted:
+        # Announced first, so that as long as it is being entered, maybe by a writer that is paused, readers
+        # see that something is, and take no window to be over (`read.py`).
+        await announce_change(storage, change.study, change.version)
+        names.append(keys.change_blob(change.study, change.version))
+    if names:
         async with storage.memory.emitting, _writing(storage) as writer:
-            await writer.enter(found)
+            await writer.enter(make_round(names))
 
 
 @asynccontextmanager

@@ -8,6 +8,7 @@ Source: API rules section 17; CloudEvents 1.0.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import urlsplit
 from uuid import UUID, uuid5
 
 from shared.changefeed.states import render_timestamp
@@ -98,6 +99,6 @@ def _data(entry: Entry, partition: str, host: str) -> Event:
         "imageStudyInstanceUid": entry.study,
         "imageSeriesInstanceUid": entry.series,
         "imageSopInstanceUid": entry.instance,
-        "serviceHostName": host,
+        "serviceHostName": urlsplit(f"//{host}").hostname,
         "sequenceNumber": entry.sequence,
     }

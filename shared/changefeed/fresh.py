@@ -38,9 +38,11 @@ async def catch_up(storage: Storage, wake: Wake, *, gather_seconds: float = 0) -
     """Have everything entered that is announced by now.
 
     Returns:
-        Whether it is. If not, another writer takes long or fails, and readers get what there is.
+        Whether it is. If not, another writer takes long or fails, or there is too much to wait for, and
+        readers get what there is.
     """
     names = await _announced(storage)
+    is_all = len(names) < MAX_ANNOUNCED
     deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
     while names and (left := deadline - asyncio.get_running_loop().time()) > 0:
         emission = _emission(storage, wake, gather_seconds)
@@ -50,7 +52,7 @@ async def catch_up(storage: Storage, wake: Wake, *, gather_seconds: float = 0) -
         names = {name for name in names if not storage.memory.emitted.get(name)}
         # What is left is being entered by another process, or was announced when our work was over.
         names = names and names & await _announced(storage)
-    return not names
+    return is_all and not names
 
 
 @asynccontextmanager

@@ -12,20 +12,30 @@ from shared.changefeed.rows import Rows, read_rows
 from shared.changefeed.states import address_of, render_entry, state_of
 from shared.dicom.bulk_links import drop_bulk, link_bulk
 from shared.dicom.metadata import inflate
-from shared.storage import feed, keys, partitions
+from shared.errors import Unavailable
+from shared.storage import archive, feed, keys, partitions
+from shared.storage.blobs import BlobMissing
 from shared.storage.feed import Entry
 from shared.storage.rows import InstanceRow
 from shared.storage.storage import Storage
 from shared.web.links import Links
 
 MARGIN = timedelta(seconds=10)
-"""A window is over when it ended so long ago: what a clock may be behind, and an entry on its way."""
+"""A window is over when it ended so long ago and nothing is announced.
+
+Whatever is announced from now on gets its time from now on, by the clock of who enters it, which may be
+behind ours by less than this. And what somebody is entering, however long he is paused at it, is announced
+until it is finished: when nothing is, whoever still has it on its way comes to a place that is taken.
+"""
 
 MAX_WAIT_SECONDS = 25
 """Gateways and clients give up on silent connections after half a minute or so."""
 
 DISCONNECT_SECONDS = 1.0
 """So soon it is noticed that a client has left."""
+
+MAX_READS = 3
+"""Of an instance whose metadata go while they are read."""
 
 ENTRIES_AT_ONCE = 100
 """Entries whose rows, with metadata, are held at one time: some kilobytes each as a rule, 400 at the most."""
@@ -118,22 +128,33 @@ async def render_one(storage: Storage, entry: Entry, form: Form) -> AsyncIterato
 
 
 async def _render(storage: Storage, entry: Entry, rows: Rows, form: Form) -> AsyncIterator[bytes]:
-    row = rows.get(address_of(entry))
+    row, compressed = await _instance(storage, entry, rows, form)
     partition = await partitions.name_of(storage, entry.partition)
     text = render_entry(entry, partition, state_of(entry, row.version if row else None))
     if row is None or not form.with_metadata:
         yield text
         return
     yield text.removesuffix(b"}") + b',"metadata":'
-    for piece in _metadata(row, await _compressed(storage, row), _links(form.root, partition), form):
+    for piece in _metadata(row, compressed, _links(form.root, partition), form):
         yield piece
     yield b"}"
 
 
-async def _compressed(storage: Storage, row: InstanceRow) -> bytes:
-    if row.metadata_blob:
-        return await storage.blobs.read_all(keys.METADATA, row.metadata_blob)
-    return row.metadata
+async def _instance(
+    storage: Storage, entry: Entry, rows: Rows, form: Form
+) -> tuple[InstanceRow | None, bytes]:
+    """The row of the instance of an entry, None when it is gone, and its compressed metadata if wanted."""
+    address = address_of(entry)
+    row = rows.get(address)
+    for _ in range(MAX_READS):
+        if row is None or not form.with_metadata:
+            return row, b""
+        try:
+            return row, await archive.read_metadata(storage, row)
+        except BlobMissing:
+            # A client may read slowly: the instance was replaced or removed since its row was read.
+            row = (await read_rows(storage, [entry], with_metadata=True)).get(address)
+    raise Unavailable("The metadata of an instance cannot be read for now.")
 
 
 def _links(root: str, partition: str) -> Links:

@@ -3,8 +3,9 @@
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 import aiohttp
@@ -24,11 +25,12 @@ LONGEST_DELAY_SECONDS: Final = 5.0
 """Of what a sink may ask for by Retry-After; who wants longer pauses is tried again by a later run."""
 
 TRY_SECONDS: Final = 10.0
-TOPIC_SECONDS: Final = 60.0
-"""For all tries of the client of Event Grid."""
+TOPIC_SECONDS: Final = 30.0
+"""For one try of the client of Event Grid, which may have to get a token first."""
 
 PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
-TOO_LARGE: Final = 413
+REFUSED: Final = frozenset({400, 413, 422})
+"""Statuses about what was sent, and not about who sends it or where to: the same would be refused again."""
 
 _BROKEN: Final = (aiohttp.ClientError, TimeoutError, OSError)
 
@@ -36,9 +38,13 @@ _BROKEN: Final = (aiohttp.ClientError, TimeoutError, OSError)
 class SinkFailed(Exception):
     """Events were not taken, or nobody knows. The text holds a status or a type, and no address."""
 
-    def __init__(self, text: str, *, is_too_large: bool = False) -> None:
+    def __init__(self, text: str, *, is_refused: bool = False, pause_seconds: float = 0) -> None:
         super().__init__(text)
-        self.is_too_large = is_too_large
+        self.is_refused = is_refused
+        """Whether it is for what was sent: fewer events may be taken, or none of these ever."""
+
+        self.pause_seconds = pause_seconds
+        """What the sink asks for by Retry-After."""
 
 
 class Sink(Protocol):
@@ -53,6 +59,25 @@ class Sink(Protocol):
 
 
 OpenSink = Callable[[], AbstractAsyncContextManager[Sink]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    """0 when there was none."""
+
+    text: str
+    """The status, or what kept us from one."""
+
+    pause_seconds: float = 0.0
+
+    @property
+    def is_good(self) -> bool:
+        return 200 <= self.status < 300
+
+    @property
+    def is_passing(self) -> bool:
+        return not self.status or self.status in PASSING
 
 
 def to_endpoint(url: str, schema: str) -> OpenSink:
@@ -76,8 +101,14 @@ def to_event_grid(endpoint: str, credential: Callable[[], "Credential"] | None =
         from azure.eventgrid.aio import EventGridPublisherClient
 
         known = (credential or _identity)()
+        # Its own retries would wait for as long as a Retry-After says, and it would follow a redirect.
         client = EventGridPublisherClient(
-            endpoint, known, retry_total=TRIES - 1, connection_timeout=TRY_SECONDS, read_timeout=TRY_SECONDS
+            endpoint,
+            known,
+            retry_total=0,
+            permit_redirects=False,
+            connection_timeout=TRY_SECONDS,
+            read_timeout=TRY_SECONDS,
         )
         try:
             async with client:
@@ -106,24 +137,17 @@ class _Endpoint:
 
     async def send(self, events: Sequence[Event]) -> None:
         body = json.dumps(events, separators=(",", ":")).encode()
-        for number in range(1, TRIES + 1):
-            status, pause = await self._try(body)
-            if status.isdigit() and 200 <= int(status) < 300:
-                return
-            if number == TRIES or (status.isdigit() and int(status) not in PASSING):
-                raise SinkFailed(status, is_too_large=status == str(TOO_LARGE))
-            delay: float = FIRST_DELAY_SECONDS * 2 ** (number - 1) * random.uniform(0.5, 1)
-            await asyncio.sleep(min(max(pause, delay), LONGEST_DELAY_SECONDS))
 
-    async def _try(self, body: bytes) -> tuple[str, float]:
-        """The status of an answer, or what kept us from one; and for how long we are asked to wait."""
-        request = self._session.post(self._url, data=body, headers=self._headers, allow_redirects=False)
-        try:
-            async with request as answer:
-                asked = answer.headers.get("Retry-After", "")
-                return str(answer.status), float(asked) if asked.isdecimal() else 0.0
-        except _BROKEN as error:
-            return type(error).__name__, 0.0
+        async def attempt() -> _Answer:
+            # What is behind a redirect is not who was named, and need not be whom to tell.
+            request = self._session.post(self._url, data=body, headers=self._headers, allow_redirects=False)
+            try:
+                async with request as answer:
+                    return _Answer(answer.status, str(answer.status), _pause(answer.headers))
+            except _BROKEN as error:
+                return _Answer(0, type(error).__name__)
+
+        await _persist(attempt)
 
 
 class _Topic:
@@ -133,12 +157,35 @@ class _Topic:
     async def send(self, events: Sequence[Event]) -> None:
         from azure.core.exceptions import AzureError, HttpResponseError
 
-        try:
-            async with asyncio.timeout(TOPIC_SECONDS):
-                await self._client.send([dict(event) for event in events])
-        except HttpResponseError as error:
-            status = error.status_code or 0
-            raise SinkFailed(str(status), is_too_large=status == TOO_LARGE) from None
-        except (AzureError, TimeoutError) as error:
-            # The text of some of these holds the address.
-            raise SinkFailed(type(error).__name__) from None
+        async def attempt() -> _Answer:
+            try:
+                async with asyncio.timeout(TOPIC_SECONDS):
+                    await self._client.send([dict(event) for event in events])
+            except HttpResponseError as error:
+                # Where there is no identity it has no status. The text of some of these holds the address.
+                status = error.status_code or 0
+                headers: Mapping[str, str] = getattr(error.response, "headers", {})
+                return _Answer(status, str(status or type(error).__name__), _pause(headers))
+            except (AzureError, TimeoutError) as error:
+                return _Answer(0, type(error).__name__)
+            return _Answer(200, "200")
+
+        await _persist(attempt)
+
+
+async def _persist(attempt: Callable[[], Awaitable[_Answer]]) -> None:
+    for number in range(1, TRIES + 1):
+        answer = await attempt()
+        if answer.is_good:
+            return
+        if number == TRIES or not answer.is_passing:
+            raise SinkFailed(
+                answer.text, is_refused=answer.status in REFUSED, pause_seconds=answer.pause_seconds
+            )
+        delay: float = FIRST_DELAY_SECONDS * 2 ** (number - 1) * random.uniform(0.5, 1)
+        await asyncio.sleep(min(max(answer.pause_seconds, delay), LONGEST_DELAY_SECONDS))
+
+
+def _pause(headers: Mapping[str, str]) -> float:
+    text = headers.get("Retry-After", "")
+    return float(text) if text.isascii() and text.isdecimal() else 0.0

@@ -32,7 +32,7 @@ from shared.storage.feed import Entry
 from shared.storage.keys import ChangeKey, StudyKey
 from shared.storage.pending import Pending
 from shared.storage.storage import Head, Storage
-from shared.storage.summaries import wake_all
+from shared.storage.summaries import wake_aside
 from shared.storage.tables import RowExists
 
 APPEND_SECONDS: Final = 5.0
@@ -229,9 +229,6 @@ class Writer:
         try:
             async with self._finishing:
                 await pending.finish(self._storage, key, changes)
-                # What was joined of the series that have changed is joined anew when they have come to rest.
-                changed = {item.series for change in changes for item in change.changes}
-                await wake_all(self._storage, key, changed, self._storage.times.quiet)
         except Exception as error:
             if not is_hopeless(error):
                 raise
@@ -240,6 +237,12 @@ class Writer:
                 return
             for change in changes:
                 await self._finish_study(key, [change])
+        else:
+            # What was joined of the series that have changed is joined anew when they have come to rest.
+            # This is done beside: a queue that fails or is slow neither holds up the feed nor has a
+            # change set aside that is entered and finished.
+            changed = {item.series for change in changes for item in change.changes}
+            wake_aside(self._storage, key, changed, self._storage.times.quiet)
 
     async def _keep(self, change: ChangeKey, reason: str) -> None:
         """Note a change that is entered and cannot be finished: the mark goes on without it."""

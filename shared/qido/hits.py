@@ -9,14 +9,15 @@ from shared.dicom.tags import SearchLevel
 from shared.qido.match import Match
 from shared.qido.plan import Lead, Plan
 from shared.qido.position import ALL_OF_IT, Position, Way, later
-from shared.qido.scans import Bounds, Rows
+from shared.qido.ranges import first_place
+from shared.qido.scans import Bounds, Placed, Rows
 from shared.storage import archive, keys
 from shared.storage.compact import unpack_values
 from shared.storage.keys import Scope, StudyKey
 from shared.storage.rows import SEARCHED, InstanceRow, LevelRow, Values
 from shared.storage.storage import Storage
 from shared.storage.tables import Row
-from shared.storage.terms import Kind, terms
+from shared.storage.terms import Kind, keys_of, terms
 
 READS_AT_ONCE = 16
 """Studies or series read side by side; the first few alone, as a page may need no more."""
@@ -84,12 +85,13 @@ class Finder:
             async for hit in self._named_studies():
                 yield hit
             return
-        async for row in self._rows.read():
-            study, values = keys.study_of_row(row.row), unpack_values(row.values["values"])
-            if self._fits(SearchLevel.STUDY, values) and self._is_first(row, values):
+        async for placed in self._rows.read():
+            row = placed.row.row
+            study, values = keys.study_of_row(row), unpack_values(placed.row.values["values"])
+            if self._fits(SearchLevel.STUDY, values) and self._is_first(placed, study, values):
                 self._studies[study] = values
-                yield Hit(study, values, position=(row.row,), version=keys.version_of_row(row.row, 1))
-            self._note(SearchLevel.STUDY, (row.row,))
+                yield Hit(study, values, position=(placed.place,), version=keys.version_of_row(row, 1))
+            self._note(SearchLevel.STUDY, (placed.place,))
 
     async def _named_studies(self) -> AsyncIterator[Hit]:
         """Those of the studies named in the search that match, in the order they are named in."""
@@ -122,33 +124,33 @@ class Finder:
         async for pairs in _chunks(self._fitting_series()):
             if self._stops(SearchLevel.SERIES):
                 return
-            await asyncio.gather(*(self._study(keys.series_of_row(row.row)[0]) for row, _ in pairs))
-            for row, values in pairs:
-                if hit := self._series_hit(row, values):
+            await asyncio.gather(*(self._study(keys.series_of_row(each.row.row)[0]) for each, _ in pairs))
+            for placed, values in pairs:
+                if hit := self._series_hit(placed, values):
                     yield hit
-                self._note(SearchLevel.SERIES, (row.row,))
+                self._note(SearchLevel.SERIES, (placed.place,))
         self._note(SearchLevel.SERIES, self._looked)
 
-    async def _fitting_series(self) -> AsyncIterator[tuple[Row, Values]]:
+    async def _fitting_series(self) -> AsyncIterator[tuple[Placed, Values]]:
         """The rows of series that match by what they say themselves."""
-        async for row in self._rows.read():
-            values = unpack_values(row.values["values"])
-            if self._fits(SearchLevel.SERIES, values) and self._is_first(row, values):
-                yield row, values
-            self._looked = (row.row,)
+        async for placed in self._rows.read():
+            study, values = keys.series_of_row(placed.row.row)[0], unpack_values(placed.row.values["values"])
+            if self._fits(SearchLevel.SERIES, values) and self._is_first(placed, study, values):
+                yield placed, values
+            self._looked = (placed.place,)
 
     def _find_instances(self) -> AsyncIterator[Hit]:
         return self._instances_of_rows() if self._lead is Lead.INSTANCES else self._instances_of_series()
 
     async def _instances_of_rows(self) -> AsyncIterator[Hit]:
-        async for rows in _chunks(self._rows.read()):
+        async for chunk in _chunks(self._rows.read()):
             if self._stops(SearchLevel.INSTANCE):
                 return
-            found = await asyncio.gather(*map(self._instance, rows))
-            for row, hit in zip(rows, found, strict=True):
+            found = await asyncio.gather(*(self._instance(placed.row) for placed in chunk))
+            for placed, hit in zip(chunk, found, strict=True):
                 if hit:
                     yield hit
-                self._note(SearchLevel.INSTANCE, (row.row,))
+                self._note(SearchLevel.INSTANCE, (placed.place,))
 
     async def _instances_of_series(self) -> AsyncIterator[Hit]:
         async for hits in _chunks(self._find_series()):
@@ -176,14 +178,14 @@ class Finder:
         ]
         return [each for each in hits if not self._start.is_behind(each.position)]
 
-    def _series_hit(self, row: Row, values: Values) -> Hit | None:
+    def _series_hit(self, placed: Placed, values: Values) -> Hit | None:
         """What a row of a search table of series leads to, if its study, which has been read, matches."""
-        study, series = keys.series_of_row(row.row)
+        study, series = keys.series_of_row(placed.row.row)
         study_values = self._studies[study]
         if study_values is None or not self._fits(SearchLevel.STUDY, study_values):
             return None
-        version = keys.version_of_row(row.row, 2)
-        return Hit(study, study_values, series, values, position=(row.row,), version=version)
+        version = keys.version_of_row(placed.row.row, 2)
+        return Hit(study, study_values, series, values, position=(placed.place,), version=version)
 
     async def _instances_of(self, hit: Hit) -> list[Hit]:
         rows = await newest_instances(self._storage, self._key(hit.study), hit.series)
@@ -220,15 +222,21 @@ class Finder:
             self._created[uid] = row.created if row else 0
         return self._studies[uid]
 
-    def _is_first(self, row: Row, values: Values) -> bool:
-        """Whether a row is the first one of its study or series, which may have several of the dates."""
-        if self._plan.date is None or self.way is Way.GATHERED:
+    def _is_first(self, placed: Placed, study: str, values: Values) -> bool:
+        """Whether a row is the first one of its study or series, which may have several that are found."""
+        if self.way is Way.GATHERED:
             return True
-        match = self._plan.date
-        first, last = match.dates or ("", "")
-        dates = terms(Kind.DATE, values.get(match.attribute.tag, {}))
-        within = [date for date in dates if first <= date <= last]
-        return row.row.startswith(keys.invert_digits(max(within))) if within else False
+        if self._plan.date is not None:
+            match = self._plan.date
+            first, last = match.dates or ("", "")
+            dates = terms(Kind.DATE, values.get(match.attribute.tag, {}))
+            within = [date for date in dates if first <= date <= last]
+            return bool(within) and placed.place.startswith(keys.invert_digits(max(within)))
+        text = self._plan.text
+        if text is None or self._plan.scans:
+            return True
+        rows = keys_of(text.table, self._key(study), values, placed.row.row)
+        return placed.place == first_place(text.ranges, rows)
 
     def _fits_whole(self, hit: Hit) -> bool:
         levels = (

@@ -1,13 +1,14 @@
 """Where in the results of a search something stands, so that another page can begin behind it. Pure.
 
-A position has one text for each step that leads to a result: the row key of the study or series whose row
-was found, then the place of the series in its study, then that of the instance. Results come in ascending
+A position has one text for each step that leads to a result: the place of the row that was found, of a study
+or series, then the place of the series in its study, then that of the instance. Results come in ascending
 order of their positions, and a position stays what it is whatever else is stored or deleted.
+
+It may hold a name, so it leaves the service only under a seal (`seal.py`).
 """
 
 import hashlib
 import json
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
 from enum import Enum
 
@@ -20,14 +21,16 @@ ALL_OF_IT = keys.AFTER
 """In place of a step: behind everything that the steps before lead to."""
 
 _MAX_STEPS = 3
-_MAX_TOKEN_CHARACTERS = 2_000
 
 
 class Way(Enum):
     """How the rows are found where a text leads."""
 
     GATHERED = "g"
+    """All at once, and sorted newest first."""
+
     SCANNED = "s"
+    """As they lie."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ class Start:
 
     @property
     def first(self) -> str:
-        """The least row key that may come; rows before that have been seen."""
+        """The first place where rows may come; those before it have been seen."""
         if not self.after:
             return ""
         is_over = len(self.after) == 1 or self.after[1] == ALL_OF_IT
@@ -62,42 +65,44 @@ def later(one: Position, other: Position) -> Position:
 
 
 def render_cursor(start: Start, query: str) -> str:
-    """Write where a page begins as a text that a client can send back.
+    """Write where a page begins as a text.
 
     Args:
         start: Where the page begins.
         query: What is searched for, in any form that is the same for all pages of a search.
     """
     content = [_mark(query), start.way.value if start.way else "", *start.after]
-    return urlsafe_b64encode(json.dumps(content, separators=(",", ":")).encode()).decode().rstrip("=")
+    return json.dumps(content, separators=(",", ":"))
 
 
-def parse_cursor(token: str, query: str) -> Start:
-    """Read what `render_cursor` wrote; nothing stands for the first page.
+def parse_cursor(cursor: str, query: str) -> Start:
+    """Read what `render_cursor` wrote, maybe in another version; nothing stands for the first page.
 
     Raises:
         BadRequest: It is something else, or of another search.
     """
-    if not token:
+    if not cursor:
         return Start()
-    mark, way, after = _parse(token)
+    mark, way, after = _parse(cursor)
     if mark != _mark(query):
         raise BadRequest("The query parameter 'cursor' is of another search. Follow a 'next' link as it is.")
     return Start(after, Way(way) if way else None)
 
 
-def _parse(token: str) -> tuple[str, str, Position]:
-    refusal = BadRequest("The query parameter 'cursor' is invalid. Follow a 'next' link as it is.")
-    if len(token) > _MAX_TOKEN_CHARACTERS:
-        raise refusal
+def impossible_cursor() -> BadRequest:
+    """The refusal of what is no cursor."""
+    return BadRequest("The query parameter 'cursor' is invalid. Follow a 'next' link as it is.")
+
+
+def _parse(cursor: str) -> tuple[str, str, Position]:
     try:
-        content = json.loads(urlsafe_b64decode(token.encode("ascii") + b"=" * (-len(token) % 4)))
+        content = json.loads(cursor)
     except (ValueError, RecursionError) as error:
-        raise refusal from error
+        raise impossible_cursor() from error
     if not isinstance(content, list) or not all(isinstance(each, str) for each in content):
-        raise refusal
+        raise impossible_cursor()
     if not 2 <= len(content) <= 2 + _MAX_STEPS or content[1] not in ("", *(way.value for way in Way)):
-        raise refusal
+        raise impossible_cursor()
     mark, way, *after = content
     return mark, way, tuple(after)
 

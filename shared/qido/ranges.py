@@ -1,11 +1,20 @@
-"""Ranges of search tables. Pure; the only place that makes filters for them."""
+"""Ranges of search tables. Pure; the only place that makes filters for them.
 
+Every row that a range has stands at a place, a text: results come in ascending order of the places of their
+rows, and from any place on a range can be read.
+"""
+
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from shared.qido.match import Match
 from shared.storage import keys, terms
-from shared.storage.filters import both, equal, greater_or_equal, less
-from shared.storage.terms import END, START, Kind, SearchTable
+from shared.storage.filters import both, equal, greater, greater_or_equal, less
+from shared.storage.tables import Row
+from shared.storage.terms import END, START, IndexKey, Kind, SearchTable
+
+_PARTITION_END = "\t"
+"""Between partition and row key in a place of a text: sorts before all that keys have, and none has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +54,73 @@ class Scan:
             *rows,
         )
 
+    def place_of(self, row: Row) -> str:
+        """Where a row stands: newest first, or by date."""
+        return row.row
+
+    def filters_from(self, place: str) -> tuple[str, ...]:
+        """Conditions that, one after the other, give its rows from a place on."""
+        return (self.filter_from(place),)
+
 
 @dataclass(frozen=True, slots=True)
 class TextRange:
-    """The rows of all texts that begin alike, in the order of the texts, which is not that of results."""
+    """The rows of all texts that begin alike, text by text, and of each the newest first."""
 
     table: str
     partition: str
     """What the partitions begin with."""
 
-    @property
-    def filter(self) -> str:
-        """The condition for its rows."""
-        return both(
-            greater_or_equal("PartitionKey", self.partition),
-            less("PartitionKey", keys.behind_all(self.partition)),
+    number: int = 0
+    """Its place among the ranges of a text, one digit."""
+
+    def filter_newest(self, row: str) -> str:
+        """The condition for those of its rows whose keys are not before that one, which may be empty."""
+        rows = [greater_or_equal("RowKey", row)] if row else []
+        return both(greater_or_equal("PartitionKey", self.partition), self._before_end, *rows)
+
+    def place_of(self, row: Row) -> str:
+        """Where a row stands: by text, then newest first."""
+        return self._place(row.partition, row.row)
+
+    def filters_from(self, place: str) -> tuple[str, ...]:
+        """Conditions that, one after the other, give its rows from a place on.
+
+        Two, as storage would read a whole table to find what either of two partitions has.
+        """
+        if place[:1] > str(self.number):
+            return ()
+        if place[:1] < str(self.number):
+            return (self.filter_newest(""),)
+        partition, _, row = place[1:].partition(_PARTITION_END)
+        return (
+            both(equal("PartitionKey", partition), greater_or_equal("RowKey", row)),
+            both(greater("PartitionKey", partition), self._before_end),
         )
+
+    def places(self, rows: Iterable[IndexKey]) -> list[str]:
+        """Where those rows stand that are in this range."""
+        return [
+            self._place(where.partition, where.row)
+            for where in rows
+            if where.table == self.table and where.partition.startswith(self.partition)
+        ]
+
+    @property
+    def _before_end(self) -> str:
+        return less("PartitionKey", keys.behind_all(self.partition))
+
+    def _place(self, partition: str, row: str) -> str:
+        return f"{self.number}{partition}{_PARTITION_END}{row}"
+
+
+def first_place(ranges: Sequence[TextRange], rows: Iterable[IndexKey]) -> str:
+    """The first place of a study or series that has these rows; "" when none of them is in a range.
+
+    A text may have a piece more than once, and a name has several groups.
+    """
+    known = list(rows)
+    return min((place for each in ranges for place in each.places(known)), default="")
 
 
 def all_scan(table: str, partition: str) -> Scan:
@@ -92,7 +152,7 @@ def text_ranges(table: SearchTable, partition: str, piece: str) -> tuple[TextRan
     whole = TextRange(table.table, keys.term_partition(partition, keys.text(piece.removeprefix(START))))
     if piece.startswith(START):
         return (whole,)
-    return whole, TextRange(table.ends, keys.term_partition(partition, keys.text(piece)))
+    return whole, TextRange(table.ends, keys.term_partition(partition, keys.text(piece)), 1)
 
 
 def pieces(table: SearchTable, match: Match) -> list[str]:

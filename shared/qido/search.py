@@ -17,7 +17,9 @@ from shared.qido.plan import make_plan
 from shared.qido.position import Start, later, render_cursor
 from shared.qido.result import Dataset, make_wanted
 from shared.qido.scans import Bounds
+from shared.qido.seal import seal, unseal
 from shared.storage import archive, trails
+from shared.storage.cursor_key import read_cursor_key
 from shared.storage.keys import StudyKey
 from shared.storage.rows import Values
 from shared.storage.storage import Storage
@@ -25,6 +27,9 @@ from shared.storage.trails import Trail
 from shared.storage.versions import next_version
 from shared.web.links import Links
 from shared.web.query import SearchRequest
+
+MIN_READ = 25
+"""Rows to read at once at least: fewer are hardly sooner there."""
 
 _ALL_LEVELS = (SearchLevel.STUDY, SearchLevel.SERIES, SearchLevel.INSTANCE)
 
@@ -105,16 +110,23 @@ async def search(storage: Storage, resource: Resource, request: SearchRequest, a
     )
     name = "" if request.cursor else name_search(query, asker.caller)
     trail = await trails.read(storage, name) if name and request.offset else None
+    if request.cursor:
+        request = replace(request, cursor=unseal(await read_cursor_key(storage), request.cursor))
     window, now = make_window(request, query, trail), next_version()
     page = await _page(storage, resource, matches, window)
     cursor = render_cursor(page.next, query) if page.next else ""
     # Of two processes one may be ahead by its clock: what is on the page was there.
     until = max(now, *(hit.version for hit in page.hits)) if page.hits else now
-    datasets, _ = await asyncio.gather(
+    datasets, sealed, _ = await asyncio.gather(
         make_datasets(storage, resource.partition, page.hits, wanted, asker.links),
+        _sealed(storage, cursor),
         _leave(storage, name, trail or Trail(until, {}), window.before + page.passed, cursor),
     )
-    return Found(datasets, cursor, window.skip - page.skipped, page.is_partial)
+    return Found(datasets, sealed, window.skip - page.skipped, page.is_partial)
+
+
+async def _sealed(storage: Storage, cursor: str) -> str:
+    return seal(await read_cursor_key(storage), cursor) if cursor else ""
 
 
 async def _leave(storage: Storage, name: str, trail: Trail, end: int, cursor: str) -> None:
@@ -143,7 +155,7 @@ async def _page(storage: Storage, resource: Resource, matches: tuple[Match, ...]
     if resource.study is not None:
         return await _take(nested(storage, resource, matches, start), budget, window)
     # One more than the page tells whether there is another.
-    rows = window.skip + window.limit + 1
+    rows = max(window.skip + window.limit + 1, MIN_READ)
     plan = make_plan(resource.partition, resource.level, matches)
     finder = Finder(storage, resource.partition, plan, Bounds(start, budget, rows))
     page = await _take(finder.find(resource.level), budget, window)

@@ -31,9 +31,18 @@ async def read_known(storage: Storage, key: StudyKey, series: Iterable[str]) -> 
 
     study, *found = await asyncio.gather(*map(read, row_keys))
     for row_key, row in zip(row_keys, (study, *found), strict=True):
-        if storage.memory.levels.get((key.archive, row_key)) != row:
-            storage.memory.levels.forget((key.archive, row_key))
+        _compare(storage, (key.archive, row_key), row)
     return Known(study, dict(zip(uids, found, strict=True)))
+
+
+def _compare(storage: Storage, where: tuple[str, str], row: LevelRow | None) -> None:
+    levels = storage.memory.levels
+    known = levels.get(where)
+    if known and row and known.revision == row.revision:
+        # The same, perhaps with another ETag.
+        levels.put(where, row)
+    else:
+        levels.forget(where)
 
 
 def remembered(storage: Storage, key: StudyKey, series: Iterable[str]) -> Known | None:
@@ -53,6 +62,14 @@ def remember(storage: Storage, key: StudyKey, known: Known) -> None:
             storage.memory.levels.forget((key.archive, row_key))
         else:
             storage.memory.levels.put((key.archive, row_key), row)
+
+
+async def read_all(storage: Storage, key: StudyKey, series: Iterable[str]) -> Known:
+    """As `read_known`, with every series of the study, so that a commit can depend on all of them."""
+    # Whoever changes what matters of a series after this touches the study's row.
+    study = await read_level(storage, key, keys.STUDY_ROW)
+    found = await read_series(storage, key)
+    return Known(study, {uid: found.get(uid) for uid in series}, found)
 
 
 async def read_series(storage: Storage, key: StudyKey) -> dict[str, LevelRow]:

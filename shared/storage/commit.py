@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from shared.errors import Unavailable
 from shared.log import log_fault
 from shared.storage import keys, pending, planning, terms
-from shared.storage.archive import read_known, remember, remembered
+from shared.storage.archive import read_all, read_known, remember, remembered
 from shared.storage.index import agree, wanted_rows
 from shared.storage.keys import StudyKey
 from shared.storage.planning import CommitPlan, Known, plan_commit
@@ -74,6 +74,7 @@ async def commit(storage: Storage, key: StudyKey, batch: Batch) -> set[int]:
         if not left:
             break
         instances, version = list(left.values()), next_version()
+        known = await _enough(storage, key, known, instances)
         plan = plan_commit(key, known, instances, version)
         conflict = await _transact(storage, key, plan, batch.uploaded)
         taken = await _taken(storage, key, instances) if _asks_who_is_there(conflict, plan) else {}
@@ -120,6 +121,7 @@ async def _replace(storage: Storage, key: StudyKey, batch: Batch, rows: Mapping[
     """Put instances in the place of some rows; False when one of these has changed or gone meanwhile."""
     instances = batch.instances
     known = await read_known(storage, key, _series(instances))
+    known = await _enough(storage, key, known, instances)
     version = next_version()
     plan = plan_commit(key, known, instances, version, rows)
     conflict = await _transact(storage, key, plan, batch.uploaded)
@@ -129,6 +131,13 @@ async def _replace(storage: Storage, key: StudyKey, batch: Batch, rows: Mapping[
             return False
     await _finish(storage, key, plan, instances, version)
     return True
+
+
+async def _enough(storage: Storage, key: StudyKey, known: Known, instances: Sequence[NewInstance]) -> Known:
+    """What is known, with the other series where what becomes of the study depends on them."""
+    if planning.depends_on_all(known, instances):
+        return await read_all(storage, key, known.series)
+    return known
 
 
 def _again(left: Mapping[int, NewInstance], conflict: Conflict) -> dict[int, NewInstance]:
@@ -243,7 +252,8 @@ def _is_findable(storage: Storage, key: StudyKey, plan: CommitPlan) -> bool:
     before = Known(
         plan.study.before, {uid: change.before for uid, change in plan.series.items() if change.before}
     )
-    return before.study is None or remembered(storage, key, before.series) == before
+    found = remembered(storage, key, before.series)
+    return before.study is None or (found is not None and _revisions(found) == _revisions(before))
 
 
 async def _finish_others(storage: Storage, key: StudyKey, version: int) -> None:

@@ -169,6 +169,11 @@ def joined_blob(study: StudyKey, series: str, version: int) -> str:
     return f"{study.folder}{series}/{hex_version(version)}.joined"
 
 
+def is_joined(name: str) -> bool:
+    """Whether a blob of container `metadata` is one of joined metadata."""
+    return name.endswith(".joined")
+
+
 def change_blob(study: StudyKey, version: int) -> str:
     """The blob, in container `changes`, that says a change was committed. Oldest sorts first."""
     return f"{hex_version(version)}/{_segment(study.partition)}/{study.study}"
@@ -293,6 +298,10 @@ def answer_blob(day: str, operation: str, run: str) -> str:
 def upload_key(operation: str) -> str:
     """The partition, in table `uploads`, of an upload; its id is the row key."""
     return operation[-1]
+
+
+CURSOR_KEY = ("key", "cursor")
+"""Partition and row key, in table `searches`, of what cursors are sealed with. No trail lies there."""
 
 
 def search_key(search: str) -> tuple[str, str]:

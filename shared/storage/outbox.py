@@ -1,4 +1,7 @@
-"""How far events of the change feed have been sent: one row, changed only by who knows its version."""
+"""How far events of the change feed have been sent: one row, changed only by who knows its version.
+
+Beside it stand the events that a sink refuses for good, each by the sequence of its entry.
+"""
 
 from dataclasses import dataclass
 from dataclasses import replace as update
@@ -6,9 +9,23 @@ from datetime import UTC, datetime
 
 from shared.storage import keys
 from shared.storage.storage import Storage
-from shared.storage.tables import RowChanged, RowExists, RowMissing, Value, insert, replace
+from shared.storage.tables import (
+    RowChanged,
+    RowExists,
+    RowMissing,
+    Value,
+    delete,
+    equal,
+    insert,
+    replace,
+    upsert_replace,
+)
 
 _ROW = "sent"
+_REFUSED = "refused"
+
+MAX_REFUSED = 1000
+"""Read at once; more are as good as many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +71,38 @@ async def write_sent(storage: Storage, before: Sent, after: Sent) -> Sent | None
     except (RowChanged, RowExists, RowMissing):
         return None
     return update(after, etag=etag)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An event that a sink does not take, whatever comes with it."""
+
+    sequence: int
+    tries: int
+
+
+async def note_refused(storage: Storage, sequence: int, reason: str) -> None:
+    """Set an event aside, or say that it was tried again in vain."""
+    before = await storage.tables.get(keys.EVENTS, _REFUSED, _refused_row(sequence), ("tries",))
+    tries = 1 + (int(str(before.values["tries"])) if before else 0)
+    values: dict[str, Value] = {"reason": reason, "tries": tries, "noted": datetime.now(UTC)}
+    await storage.tables.transact(keys.EVENTS, _REFUSED, [upsert_replace(_refused_row(sequence), values)])
+
+
+async def read_refused(storage: Storage) -> list[Refused]:
+    """Read which events are set aside, at most `MAX_REFUSED`."""
+    wanted = equal("PartitionKey", _REFUSED)
+    pages = storage.tables.query(keys.EVENTS, wanted, select=("tries",), limit=MAX_REFUSED)
+    return [Refused(int(row.row), int(str(row.values["tries"]))) async for page in pages for row in page]
+
+
+async def forget_refused(storage: Storage, sequence: int) -> None:
+    """An event that was set aside was taken."""
+    try:
+        await storage.tables.transact(keys.EVENTS, _REFUSED, [delete(_refused_row(sequence))])
+    except RowMissing:
+        return
+
+
+def _refused_row(sequence: int) -> str:
+    return f"{sequence:020d}"

@@ -51,7 +51,9 @@ async def require(storage: Storage, name: str) -> None:
 
 
 async def name_of(storage: Storage, folded: str) -> str:
-    """The name of a partition as it was given when it was made."""
+    """Give the name of a partition as it was given when it was made."""
+    if folded == keys.DEFAULT_PARTITION.lower():
+        return keys.DEFAULT_PARTITION
     await _is_known(storage, folded)
     return storage.memory.partitions.get(folded) or folded
 

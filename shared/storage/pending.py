@@ -1,5 +1,6 @@
 """Rows of table `archive` for what still has to be done: pending changes and purges."""
 
+import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Sequence
@@ -30,6 +31,9 @@ MAX_MESSAGE_DELAY = timedelta(days=6)
 
 MAX_FINISHED = 50
 """Changes finished by one transaction, each with up to two operations."""
+
+PURGE_MESSAGE_SECONDS = 15.0
+"""After which the feed waits no longer for a message about deleted bytes to be sent."""
 
 log = logging.getLogger(__name__)
 
@@ -138,16 +142,20 @@ async def finish(storage: Storage, key: StudyKey, changes: Sequence[Pending]) ->
             for change in part:
                 await _all_or_none(storage, key, _ending(change, due))
     for change in changes:
-        if change.removed:
-            await _try_to_send_purge(storage, key, change.version, kept)
+        if change.removed and not await _try_to_send_purge(storage, key, change.version, kept):
+            # The queue would keep us, and all who wait for us, as long for each of the others.
+            return
 
 
-async def _try_to_send_purge(storage: Storage, key: StudyKey, version: int, delay: timedelta) -> None:
+async def _try_to_send_purge(storage: Storage, key: StudyKey, version: int, delay: timedelta) -> bool:
     try:
-        await send_purge(storage, key, version, delay)
+        async with asyncio.timeout(PURGE_MESSAGE_SECONDS):
+            await send_purge(storage, key, version, delay)
     except Exception:
         # The sweep finds the row of a purge whose message is missing.
         log_fault(log, "a purge could not be announced; the sweep does it")
+        return False
+    return True
 
 
 def _ending(change: Pending, due: datetime) -> list[Operation]:

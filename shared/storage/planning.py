@@ -8,6 +8,11 @@ nothing into its anchor: that succeeds for any number of stores at once, fails w
 gone because somebody changed or removed the study, and changes the anchor's ETag, by which a
 removal that looked earlier notices the store. Into the anchor of a series goes the version of the
 change, by which readers notice it (`anchors.py`).
+
+The modalities of a study follow from all of its series. A store can only add to them, but where the modality
+of a series changes, the old one may be nobody's any more. Such a commit depends on the other series too: it
+requires that the study's row has the ETag from before it read them. So whoever changes what series have of
+modalities touches that row (`touch`). Other stores do not, and so do not keep it from its turn.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -48,6 +53,9 @@ class Known:
 
     study: LevelRow | None
     series: Mapping[str, LevelRow | None]
+
+    all_series: Mapping[str, LevelRow] | None = None
+    """Read after the study's row where a commit depends on all of them (`depends_on_all`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,18 +106,21 @@ def plan_commit(
 
     Args:
         key: The study.
-        known: Its row, and the row of every series the instances belong to.
+        known: Its row, and the row of every series the instances belong to; of all if it `depends_on_all`.
         instances: What to write, in the order it arrived: the latest value wins.
         version: The version of the change.
         replaced: The row at the address of each instance, by the instance's version, if they take the
             place of others. All do or none.
     """
-    series = {uid: _level_after(known.series[uid], _series_values(uid, instances), version)
-              for uid in dict.fromkeys(new.series for new in instances)}  # fmt: skip
-    study = _level_after(known.study, _study_values(known.study, instances), version)
-    levels = [*_level_operations(study, keys.STUDY_ROW, "", {})]
+    series = {uid: _changed(known.series[uid], _series_values(known, uid, instances), version)
+              for uid in _uids(instances)}  # fmt: skip
+    study = _changed(known.study, _study_values(known, instances, series), version)
+    levels = [
+        *touch(study, series.values(), depends=known.all_series is not None),
+        *level_operations(study, keys.STUDY_ROW, Anchored("", {})),
+    ]
     for uid, change in series.items():
-        levels += _level_operations(change, keys.series_row(uid), uid, render_change(version))
+        levels += level_operations(change, keys.series_row(uid), Anchored(uid, render_change(version)))
     writes = [_write(new, (replaced or {}).get(new.version)) for new in instances]
     changes = [change_of(new) for new in instances]
     row = render_pending("update" if replaced else "create", changes, touched(key, study, series))
@@ -117,6 +128,16 @@ def plan_commit(
         row |= cut_text("replaced", render_changes([change_from(old) for old in replaced.values()]))
     pending = insert(keys.pending_row(version), row)
     return CommitPlan((*levels, *writes, pending), study, series, len(levels))
+
+
+def depends_on_all(known: Known, instances: Sequence[NewInstance]) -> bool:
+    """Whether instances change the modality of a series, so that the study may have lost the old one."""
+    before = {uid: row.values for uid in _uids(instances) if (row := known.series[uid])}
+    return any(
+        modalities_of(values) != modalities_of(_series_values(known, uid, instances))
+        for uid, values in before.items()
+        if modalities_of(values)
+    )
 
 
 def _write(new: NewInstance, old: InstanceRow | None) -> Operation:
@@ -144,6 +165,56 @@ def render_pending(
         **cut_text("changes", render_changes(changes)),
         **squeeze_text("index", lines),
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Anchored:
+    """The anchor of a study (no UID) or series, and what it is to say."""
+
+    series: str
+    says: Mapping[str, Value]
+    etag: str = "*"
+    """What it must have, where its row must be as it was read."""
+
+
+def touch(study: LevelChange, series: Iterable[LevelChange], *, depends: bool = False) -> list[Operation]:
+    """Change the ETag of a study's row where modalities of series change and the row stays as it is.
+
+    Args:
+        study: What becomes of the study.
+        series: What becomes of series.
+        depends: The row must have the ETag it was read with.
+    """
+    row = study.before
+    if row is None or row != study.after or all(_keeps_modality(change) for change in series):
+        return []
+    return [merge(keys.STUDY_ROW, {}, etag=row.etag if depends else "*")]
+
+
+def _keeps_modality(change: LevelChange) -> bool:
+    before, after = (modalities_of(row.values) if row else [] for row in (change.before, change.after))
+    return before == after
+
+
+def level_operations(change: LevelChange, row: str, anchored: Anchored) -> list[Operation]:
+    """Operations on the row of a study or series, and on its anchor."""
+    before, after = change.before, change.after
+    if before is not None and before == after:
+        return [merge(keys.anchor_row(anchored.series, before.revision), anchored.says, etag=anchored.etag)]
+    gone, made = [], []
+    if before is not None:
+        gone = [delete(keys.anchor_row(anchored.series, before.revision), etag=anchored.etag)]
+    if after is not None:
+        made = [insert(keys.anchor_row(anchored.series, after.revision), anchored.says)]
+    return [*_row_operations(change, row), *gone, *made]
+
+
+def _row_operations(change: LevelChange, row: str) -> list[Operation]:
+    before, after = change.before, change.after
+    if after is None:
+        return [delete(row, etag=before.etag)] if before else []
+    content = render_level(after.values, revision=after.revision, created=after.created)
+    return [replace_row(row, content, etag=before.etag) if before else insert(row, content)]
 
 
 def touched(key: StudyKey, study: LevelChange, series: Mapping[str, LevelChange]) -> list[terms.IndexKey]:
@@ -176,44 +247,35 @@ def modalities_of(values: Values, tag: str = MODALITY) -> list[str]:
     return [str(value) for value in listed if value] if isinstance(listed, list) else []
 
 
-def _study_values(study: LevelRow | None, instances: Sequence[NewInstance]) -> Values:
-    values: Values = study.values if study else {}
-    modalities = modalities_of(values, MODALITIES_IN_STUDY)
+def _uids(instances: Iterable[NewInstance]) -> list[str]:
+    return list(dict.fromkeys(new.series for new in instances))
+
+
+def _study_values(
+    known: Known, instances: Sequence[NewInstance], series: Mapping[str, LevelChange]
+) -> Values:
+    values: Values = known.study.values if known.study else {}
     for new in instances:
         values = merged(values, new.study_values)
-        modalities += modalities_of(new.series_values)
-    return with_modalities(values, modalities)
+    rows = {**(known.all_series or {}), **{uid: change.after for uid, change in series.items()}}
+    listed = modalities_of(values, MODALITIES_IN_STUDY) if known.all_series is None else []
+    named = [name for row in rows.values() if row for name in modalities_of(row.values)]
+    return with_modalities(values, [*listed, *named])
 
 
-def _series_values(series: str, instances: Sequence[NewInstance]) -> Values:
-    values: Values = {}
+def _series_values(known: Known, series: str, instances: Sequence[NewInstance]) -> Values:
+    before = known.series[series]
+    values: Values = before.values if before else {}
     for new in instances:
         if new.series == series:
             values = merged(values, new.series_values)
     return values
 
 
-def _level_after(before: LevelRow | None, values: Values, version: int) -> LevelChange:
+def _changed(before: LevelRow | None, values: Values, version: int) -> LevelChange:
+    after = indexable(values)
     if before is None:
-        return LevelChange(None, LevelRow(version, version, indexable(values), ""))
-    after = indexable(merged(before.values, values))
+        return LevelChange(None, LevelRow(version, version, after, ""))
     if after == before.values:
         return LevelChange(before, before)
     return LevelChange(before, replace(before, revision=version, values=after))
-
-
-def _level_operations(
-    change: LevelChange, row: str, series: str, said: Mapping[str, Value]
-) -> list[Operation]:
-    """Operations on a row and its anchor, which is to say so much."""
-    before, after = change.before, change.after
-    if before is not None and before == after:
-        return [merge(keys.anchor_row(series, before.revision), said)]
-    if after is None:
-        return []
-    content = render_level(after.values, revision=after.revision, created=after.created)
-    anchor = insert(keys.anchor_row(series, after.revision), said)
-    if before is None:
-        return [insert(row, content), anchor]
-    gone = delete(keys.anchor_row(series, before.revision))
-    return [replace_row(row, content, etag=before.etag), gone, anchor]

@@ -7,7 +7,7 @@ or another removal in between makes the transaction fail, and it is planned agai
 
 import asyncio
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from shared.errors import Unavailable
@@ -17,21 +17,10 @@ from shared.storage.archive import read_known, read_series
 from shared.storage.commit import announce_change, settle
 from shared.storage.index import agree, wanted_rows
 from shared.storage.keys import Scope, StudyKey
-from shared.storage.planning import Known, LevelChange
-from shared.storage.rows import DETAILS, LOCATION, InstanceRow, LevelRow, parse_instance, render_level
+from shared.storage.planning import Anchored, Known, LevelChange, level_operations
+from shared.storage.rows import DETAILS, LOCATION, InstanceRow, LevelRow, parse_instance
 from shared.storage.storage import Storage
-from shared.storage.tables import (
-    Operation,
-    RowChanged,
-    RowExists,
-    RowMissing,
-    Value,
-    between,
-    delete,
-    insert,
-    merge,
-)
-from shared.storage.tables import replace as replace_row
+from shared.storage.tables import Operation, RowChanged, RowExists, RowMissing, between, delete, insert
 from shared.storage.terms import IndexKey
 from shared.storage.uids import agree_on_uids
 from shared.storage.versions import next_version
@@ -197,32 +186,9 @@ def _operations(seen: _Seen, study: LevelChange, series: LevelChange, version: i
     uid = seen.instances[0].series
     rows = [delete(keys.instance_row(uid, row.instance), etag=row.etag) for row in seen.instances]
     # While the series stays, the study is not concerned, and stores of other series need not notice.
-    of_study = _level(study, keys.STUDY_ROW, _Anchored("", seen.study_anchor, {})) if seen.series_ends else []
-    anchored = _Anchored(uid, seen.series_anchor, render_change(version))
-    return [*of_study, *_level(series, keys.series_row(uid), anchored), *rows]
-
-
-@dataclass(frozen=True, slots=True)
-class _Anchored:
-    """The anchor of a study (no UID) or series as it was seen, and what it is to say."""
-
-    series: str
-    etag: str
-    says: Mapping[str, Value]
-
-
-def _level(change: LevelChange, row: str, seen: _Anchored) -> list[Operation]:
-    before, after = change.before, change.after
-    if before is None:
-        return []
-    anchor = keys.anchor_row(seen.series, before.revision)
-    if after is None:
-        return [delete(row, etag=before.etag), delete(anchor, etag=seen.etag)]
-    if after == before:
-        return [merge(anchor, seen.says, etag=seen.etag)]
-    content = render_level(after.values, revision=after.revision, created=after.created)
-    return [
-        replace_row(row, content, etag=before.etag),
-        delete(anchor, etag=seen.etag),
-        insert(keys.anchor_row(seen.series, after.revision), seen.says),
-    ]
+    of_study: list[Operation] = []
+    if seen.series_ends:
+        anchored = Anchored("", {}, seen.study_anchor)
+        of_study = [*planning.touch(study, [series]), *level_operations(study, keys.STUDY_ROW, anchored)]
+    anchored = Anchored(uid, render_change(version), seen.series_anchor)
+    return [*of_study, *level_operations(series, keys.series_row(uid), anchored), *rows]

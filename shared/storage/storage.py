@@ -10,6 +10,7 @@ from shared.storage.blobs import Blobs
 from shared.storage.cache import RecentlyUsed
 from shared.storage.connection import Connection
 from shared.storage.gather import Gathering
+from shared.storage.keys import StudyKey
 from shared.storage.leases import Leases
 from shared.storage.news import News
 from shared.storage.queues import Queues
@@ -19,6 +20,9 @@ from shared.storage.upload_address import UploadAddresses
 from shared.storage.wire import Wire
 
 MAX_REMEMBERED = 4096
+LAST_MESSAGES_SECONDS = 2.0
+"""For messages that nobody waits for, when all is closed."""
+
 MAX_FRAMES_BYTES = 16 * 1024 * 1024
 """What the frame indexes that are remembered take: four bytes for each frame of an object, or eight."""
 
@@ -82,8 +86,11 @@ class Memory:
     """Until when a message is under way that has a series looked at: seconds of the event loop's clock, by
     partition of table `archive` and series."""
 
+    to_wake: dict[tuple[StudyKey, str], timedelta] = field(default_factory=dict)
+    """Series of which a message is to be sent, and how long it is to be hidden."""
+
     waking: set[asyncio.Task[None]] = field(default_factory=set)
-    """Messages being sent that nobody waits for."""
+    """What sends these messages, one task at a time; nobody waits for it."""
 
     refreshing: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while this process joins the metadata of a series: one at a time bounds memory and work."""
@@ -102,6 +109,9 @@ class Memory:
 
     firsts: RecentlyUsed[datetime, int] = field(default_factory=lambda: RecentlyUsed(MAX_REMEMBERED))
     """The first sequence of the change feed at or after a time, where there is one: it never changes."""
+
+    cursor_key: bytes = field(default=b"", repr=False)
+    """What cursors are sealed with; nothing until it has been read."""
 
     news: News = field(default_factory=News)
     """Of changes: announced or entered by this process, or seen by it."""
@@ -135,6 +145,8 @@ class Storage:
 
     async def aclose(self) -> None:
         """Close all connections."""
+        if self.memory.waking:
+            await asyncio.wait(self.memory.waking, timeout=LAST_MESSAGES_SECONDS)
         for task in self.memory.waking:
             task.cancel()
         await asyncio.gather(*self.memory.waking, return_exceptions=True)

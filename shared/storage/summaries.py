@@ -4,20 +4,30 @@ import asyncio
 import json
 import logging
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
-from shared.errors import Unavailable
+from shared.dicom.uid import parse_uid
+from shared.errors import BadRequest
 from shared.storage import keys
 from shared.storage.anchors import Anchor, Summary, parse_anchor, render_summary
 from shared.storage.keys import Scope, StudyKey
+from shared.storage.partitions import check_name
 from shared.storage.storage import Storage
 from shared.storage.tables import RowChanged, RowMissing, between, merge
 from shared.storage.versions import next_version
-from shared.storage.wire import StorageRefused
 
 SOON = timedelta(seconds=1)
 """Longer than a reader's message takes, so that many readers at once send one."""
+
+GATHER_SECONDS = 0.2
+"""Series that are to be looked at within this time share a message, which costs more than other calls do."""
+
+MAX_SERIES = 50
+"""Of one message; about 12 KB."""
+
+MAX_TO_WAKE = 4096
+"""Series that wait for their message to be sent."""
 
 log = logging.getLogger(__name__)
 
@@ -48,16 +58,34 @@ async def note_summary(storage: Storage, key: StudyKey, anchor: Anchor, summary:
     return True
 
 
-async def wake_all(storage: Storage, key: StudyKey, series: Iterable[str], delay: timedelta) -> None:
-    """Have several series of a study looked at, as `wake` does."""
-    await asyncio.gather(*(wake(storage, key, uid, delay) for uid in series))
-
-
 def wake_aside(storage: Storage, key: StudyKey, series: Iterable[str], delay: timedelta) -> None:
-    """As `wake_all`, while the caller goes on: the first message of a process takes long."""
-    task = asyncio.create_task(wake_all(storage, key, series, delay))
-    storage.memory.waking.add(task)
-    task.add_done_callback(storage.memory.waking.discard)
+    """Have several series of a study looked at, as `wake` does, while the caller goes on.
+
+    It waits for nothing and fails at nothing: messages are sent by one task of this process, each for all
+    that came within a moment. What is too much at once, or what a queue does not take, is forgotten.
+    """
+    memory = storage.memory
+    for uid in series:
+        if len(memory.to_wake) < MAX_TO_WAKE and _begin_to_wake(storage, key, uid, delay):
+            memory.to_wake[key, uid] = delay
+    if memory.to_wake and not memory.waking:
+        task = asyncio.create_task(_send_all(storage))
+        memory.waking.add(task)
+        task.add_done_callback(memory.waking.discard)
+
+
+async def _send_all(storage: Storage) -> None:
+    to_wake = storage.memory.to_wake
+    while to_wake:
+        await asyncio.sleep(GATHER_SECONDS)
+        delay = next(iter(to_wake.values()))
+        together = [each for each, its_delay in to_wake.items() if its_delay == delay][:MAX_SERIES]
+        for each in together:
+            del to_wake[each]
+        if not await _send(storage, together, delay):
+            # The others would only wait for as long, and what is remembered of them keeps new ones away.
+            _forget(storage, to_wake)
+            to_wake.clear()
 
 
 async def wake(storage: Storage, key: StudyKey, series: str, delay: timedelta) -> None:
@@ -66,14 +94,49 @@ async def wake(storage: Storage, key: StudyKey, series: str, delay: timedelta) -
     Where this process knows of a message that is still to be delivered, that one will do. One that gets
     lost does little harm: the next reader sends another.
     """
-    now, seconds = asyncio.get_running_loop().time(), math.ceil(delay.total_seconds())
-    until = storage.memory.woken.get((key.archive, series))
+    if _begin_to_wake(storage, key, series, delay):
+        await _send(storage, [(key, series)], delay)
+
+
+def _begin_to_wake(storage: Storage, key: StudyKey, series: str, delay: timedelta) -> bool:
+    """Remember that a series is going to be looked at; False when that is known already."""
+    now, woken = asyncio.get_running_loop().time(), storage.memory.woken
+    until = woken.get((key.archive, series))
     if until is not None and until > now:
-        return
-    storage.memory.woken.put((key.archive, series), now + seconds)
-    text = json.dumps({"partition": key.partition, "study": key.study, "series": series})
+        return False
+    woken.put((key.archive, series), now + math.ceil(delay.total_seconds()))
+    return True
+
+
+def _forget(storage: Storage, series: Iterable[tuple[StudyKey, str]]) -> None:
+    for key, uid in series:
+        storage.memory.woken.forget((key.archive, uid))
+
+
+async def _send(storage: Storage, series: Sequence[tuple[StudyKey, str]], delay: timedelta) -> bool:
+    """Send one message for some series; tell whether it was taken."""
+    named = [{"partition": key.partition, "study": key.study, "series": uid} for key, uid in series]
+    seconds = math.ceil(delay.total_seconds())
     try:
-        await storage.queues.send(keys.REFRESH_QUEUE, text, visible_after_seconds=seconds)
-    except (Unavailable, StorageRefused):
-        storage.memory.woken.forget((key.archive, series))
-        log.warning("queue %s takes no message; the next reader sends another", keys.REFRESH_QUEUE)
+        await storage.queues.send(keys.REFRESH_QUEUE, json.dumps(named), visible_after_seconds=seconds)
+    except Exception as error:
+        # Whatever it is, nobody depends on it.
+        _forget(storage, series)
+        log.warning(
+            "queue %s takes no message (%s); the next reader sends another",
+            keys.REFRESH_QUEUE,
+            type(error).__name__,
+        )
+        return False
+    return True
+
+
+def named_series(message: bytes) -> list[tuple[StudyKey, str]]:
+    """Read which series a message names; none when it is not one of ours."""
+    try:
+        return [
+            (StudyKey(check_name(each["partition"]), parse_uid(each["study"])), parse_uid(each["series"]))
+            for each in json.loads(message)
+        ]
+    except (ValueError, KeyError, TypeError, RecursionError, BadRequest):
+        return []

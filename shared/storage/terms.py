@@ -145,7 +145,7 @@ def study_rows(key: StudyKey, study: LevelRow | None) -> dict[IndexKey, Mapping[
         IndexKey(STUDIES, keys.arrival_partition(key.partition, study.created), tail): content
     }
     for search_table in STUDY_TABLES:
-        found |= dict.fromkeys(_keys_of(search_table, key, study.values, tail), content)
+        found |= dict.fromkeys(keys_of(search_table, key, study.values, tail), content)
     return found
 
 
@@ -160,7 +160,7 @@ def series_rows(key: StudyKey, series: str, row: LevelRow | None) -> dict[IndexK
         IndexKey(SERIES_BY_UID, keys.uid_partition(key.partition, series), f"{series}|{tail}"): content,
     }
     for search_table in SERIES_TABLES:
-        found |= dict.fromkeys(_keys_of(search_table, key, row.values, tail), content)
+        found |= dict.fromkeys(keys_of(search_table, key, row.values, tail), content)
     return found
 
 
@@ -205,7 +205,29 @@ def is_wanted(where: IndexKey, subject: Subject, row: LevelRow | None) -> bool:
     if where.table == SERIES_BY_UID:
         return where == IndexKey(where.table, keys.uid_partition(key.partition, series), f"{series}|{tail}")
     search_table = next(each for each in (*STUDY_TABLES, *SERIES_TABLES) if where.table in each.tables)
-    return where in _keys_of(search_table, key, row.values, tail)
+    return where in keys_of(search_table, key, row.values, tail)
+
+
+def keys_of(search_table: SearchTable, key: StudyKey, values: Values, tail: str) -> Iterator[IndexKey]:
+    """Every row that a study or series has in the tables of one attribute.
+
+    Args:
+        search_table: The attribute.
+        key: The study.
+        values: What the study or series says of itself.
+        tail: What its row keys end with.
+    """
+    element = _element(search_table, values)
+    for text in terms(search_table.kind, element):
+        if search_table.kind is Kind.DATE:
+            if is_date(text):
+                partition = keys.date_partition(key.partition, text)
+                yield IndexKey(search_table.table, partition, f"{keys.invert_digits(text)}|{tail}")
+            continue
+        yield IndexKey(search_table.table, _partition(search_table, key, keys.term(text + END), tail), tail)
+    if search_table.ends:
+        for end in islice(_ends(search_table.kind, element), MAX_ENDS):
+            yield IndexKey(search_table.ends, _partition(search_table, key, keys.text(end), tail), tail)
 
 
 def terms(kind: Kind, element: Mapping[str, object]) -> list[str]:
@@ -233,20 +255,6 @@ def is_piece(text: str) -> bool:
     the thousands beyond ASCII, of which a name may have two in all.
     """
     return text[:1].isalnum() and (len(text.removesuffix(END)) > 1 or not text[0].isascii())
-
-
-def _keys_of(search_table: SearchTable, key: StudyKey, values: Values, tail: str) -> Iterator[IndexKey]:
-    element = _element(search_table, values)
-    for text in terms(search_table.kind, element):
-        if search_table.kind is Kind.DATE:
-            if is_date(text):
-                partition = keys.date_partition(key.partition, text)
-                yield IndexKey(search_table.table, partition, f"{keys.invert_digits(text)}|{tail}")
-            continue
-        yield IndexKey(search_table.table, _partition(search_table, key, keys.term(text + END), tail), tail)
-    if search_table.ends:
-        for end in islice(_ends(search_table.kind, element), MAX_ENDS):
-            yield IndexKey(search_table.ends, _partition(search_table, key, keys.text(end), tail), tail)
 
 
 def _partition(search_table: SearchTable, key: StudyKey, encoded: str, tail: str) -> str:

@@ -155,15 +155,17 @@ def _stored(item: Item) -> Stored:
 
 
 async def _forget_bytes(written: _Written, duplicates: Sequence[NewInstance]) -> None:
-    """Have the bytes of duplicates removed from the pack they came in with others."""
-    packs = {new.location.blob for new in duplicates if keys.is_pack(new.location.blob)}
-    changes = [Change("", "", 0, Location(pack, 0, 0)) for pack in packs]
+    """Have the bytes of duplicates removed, also from a pack that they came in with others."""
+    blobs: dict[str, list[str]] = {new.location.blob: [] for new in duplicates}
+    for new in duplicates:
+        blobs[new.location.blob] += new.details
+    changes = [Change("", "", 0, Location(blob, 0, 0), tuple(details)) for blob, details in blobs.items()]
     if changes:
         try:
             await schedule_purge(written.storage, written.key, changes, written.storage.times.grace)
-        except Unavailable:
-            # The sweep finds bytes that nobody names.
-            log.warning("packs=%d keep the bytes of duplicates until the sweep", len(packs))
+        except Exception:
+            # Whatever it is, the sender is told of its files, and the sweep finds bytes that nobody names.
+            log_fault(log, "blobs=%d keep the bytes of duplicates until the sweep", len(blobs))
 
 
 async def _write(storage: Storage, key: StudyKey, items: Sequence[Item], *, replaces: bool) -> _Written:

@@ -42,6 +42,9 @@ class Mended:
     blobs: int = 0
     """Blobs that no row named."""
 
+    joined: int = 0
+    """Joined metadata that were out of date. Only a sweep removes them, so these are usual."""
+
     purges: int = 0
     """Deletions whose bytes nothing had removed in time."""
 
@@ -53,6 +56,7 @@ class Mended:
             self.studies + other.studies,
             self.changes + other.changes,
             self.blobs + other.blobs,
+            self.joined + other.joined,
             self.purges + other.purges,
             self.failed + other.failed,
         )
@@ -99,10 +103,9 @@ async def visit(storage: Storage, study: ActiveStudy) -> Sweep:
         await active.look_again(storage, study, now + storage.times.grace)
         return Sweep(Mended(studies=1, changes=len(unfed), failed=1), tuple(unfed))
     purged = await purge_due(storage, study.key, now)
-    blobs, young = await _remove_unnamed(storage, study.key, now)
+    removed, young = await _remove_unnamed(storage, study.key, now)
     await _come_back(storage, study, now, purged.again, busy=bool(waiting.changes) or young)
-    mended = Mended(studies=1, changes=len(unfed), blobs=blobs, purges=purged.overdue)
-    return Sweep(mended, tuple(unfed))
+    return Sweep(Mended(studies=1, changes=len(unfed), purges=purged.overdue) + removed, tuple(unfed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +120,7 @@ class _Named:
     """Blobs of which something waits for its purge."""
 
 
-async def _remove_unnamed(storage: Storage, key: StudyKey, now: datetime) -> tuple[int, bool]:
+async def _remove_unnamed(storage: Storage, key: StudyKey, now: datetime) -> tuple[Mended, bool]:
     """Delete the blobs of a study that no row names; tell how many, and whether some are too young."""
     found = [
         (container, entry)
@@ -137,7 +140,9 @@ async def _remove_unnamed(storage: Storage, key: StudyKey, now: datetime) -> tup
         # What a crash kept from being forgotten: bytes of files that were refused.
         changes = [Change("", "", 0, Location(pack, 0, 0)) for pack in loose]
         await pending.schedule_purge(storage, key, changes, storage.times.grace)
-    return len(old), len(old) < len(unnamed) or len(aged) < len(packs) or bool(loose)
+    joined = sum(keys.is_joined(entry.name) for _, entry in old)
+    again = len(old) < len(unnamed) or len(aged) < len(packs) or bool(loose)
+    return Mended(blobs=len(old) - joined, joined=joined), again
 
 
 def _has_loose_bytes(pack: BlobEntry, named: _Named) -> bool:

@@ -109,6 +109,9 @@ class SearchRequest:
     limit: int = DEFAULT_LIMIT
     """The most matches to return, 0 to `MAX_LIMIT`; 0 is answered like no match."""
 
+    is_cut: bool = True
+    """Whether that limit is ours: the client named none, or a higher one."""
+
     offset: int = 0
     """How many matches to skip."""
 
@@ -168,6 +171,7 @@ def parse_search(query: str, find_tag: FindTag) -> SearchRequest:
         include_fields=fields,
         include_all=include_all,
         limit=min(limit, MAX_LIMIT),
+        is_cut=not controls["limit"] or limit > MAX_LIMIT,
         offset=offset,
         fuzzy=fuzzy,
         several=_read_boolean("MultipleValueMatching", controls["multiplevaluematching"]),

@@ -25,6 +25,19 @@ def test_a_quick_run_prints_a_table_with_a_line_for_each_measurement() -> None:
     assert float(calls) > 1
 
 
+def test_the_change_feed_is_a_group() -> None:
+    done = bench("--quick", "--only", "feed:50 instances")
+
+    assert done.returncode == 0, done.stderr
+    tables = [line for line in done.stdout.splitlines() if line.startswith("| ")]
+    assert [line.split(" | ")[0] for line in tables] == [
+        "| storage that is all delay, 10 ms a call",
+        "| 50 instances, each in a study of its own",
+        "| the emulator, 10 ms a call",
+        "| 50 instances, each in a study of its own",
+    ]
+
+
 def test_a_group_that_does_not_exist_is_named_in_one_sentence() -> None:
     done = bench("--only", "nothing")
 

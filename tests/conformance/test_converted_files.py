@@ -63,6 +63,9 @@ NO_FRAMES = {
     **dict.fromkeys(("h264-high-41.dcm", "hevc-main-51.dcm", "mpeg2-main-level.dcm"), "transfer syntaxes"),
 }
 
+LONG_SERIES = 100
+"""Slices, which are all alike: of a folder that is one series of so many, one file in ten is converted."""
+
 DEEPEST = 16
 """Bits of a sample that JPEG 2000 is written with at most."""
 
@@ -87,7 +90,8 @@ def test_a_folder_of_real_files_without_compression(
     service: Service, http: httpx.Client, tmp_path: Path, paths: list[Path]
 ) -> None:
     """Sections 4.2 and 5.3: explicit VR little endian, by frames and as files, with the same pixels."""
-    for group in requests(paths):
+    is_long = len(paths) >= LONG_SERIES and paths[0].parent.parent.name == "series"
+    for group in requests(paths[:: 10 if is_long else 1]):
         archive = Archive.fresh(http, service.url)
         archive.store(*(file.path.read_bytes() for file in group))
         for file in group:

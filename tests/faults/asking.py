@@ -18,7 +18,7 @@ from tests.faults.serving import Served
 from tests.forms import AS_JSON
 
 ONE_FILE: Final = "application/dicom; transfer-syntax=*"
-PATIENCE_SECONDS: Final = 120.0
+PATIENCE_SECONDS: Final = 300.0
 """A request takes less, on a machine however busy."""
 AGAIN_SECONDS: Final = 0.02
 
@@ -160,6 +160,23 @@ def addresses_in(answer: Answer, partition: str) -> dict[Address, dict[str, Any]
     if len(found) < len(datasets):
         raise Odd("names an instance twice")
     return found
+
+
+def studies_in(answer: Answer) -> set[str]:
+    """The studies that a search of studies has found.
+
+    Raises:
+        Odd: One comes twice.
+    """
+    found = [_value(dataset, "0020000D") for dataset in json.loads(answer.body or b"[]")]
+    if len(found) > len(set(found)):
+        raise Odd("names a study twice")
+    return set(found)
+
+
+def bulk_address(dataset: Mapping[str, Any]) -> str:
+    """Where the pixel data of an instance are, by its metadata."""
+    return str(dataset["7FE00010"]["BulkDataURI"])
 
 
 def next_query(answer: Answer) -> str:

@@ -17,7 +17,6 @@ from shared.storage.rows import Change, InstanceRow, Location, joined_text, pars
 from shared.storage.tables import Row
 from shared.storage.works import Status
 from shared.web.splice import Sum
-from tests.faults.driver import JOINED_BASE
 from tests.faults.files import Address, File
 from tests.faults.snapshot import Snapshot, Study
 
@@ -163,7 +162,7 @@ def _wrong_summaries(study: Study, snapshot: Snapshot) -> Iterator[str]:
             text = zlib.decompressobj(-zlib.MAX_WBITS).decompress(blob)
             if len(blob) != summary.joined.length or Sum.of(text) != summary.joined.sum:
                 yield f"{study.key.archive}: the anchor of {series} is wrong about its joined metadata"
-            elif json.loads(b"[" + text + b"]") != [_linked(row, study, snapshot) for row in rows]:
+            elif json.loads(b"[" + text + b"]") != _metadata_with_links(rows, summary.joined.base, snapshot):
                 yield f"{study.key.archive}: the joined metadata of {series} are not those of its instances"
 
 
@@ -172,11 +171,14 @@ def _summaries(study: Study) -> list[tuple[str, Summary]]:
     return [(anchor.series, anchor.summary) for anchor in anchors if anchor.summary]
 
 
-def _linked(row: InstanceRow, study: Study, snapshot: Snapshot) -> object:
-    """The metadata of an instance with URLs for bulk data."""
-    place = f"studies/{study.key.study}/series/{row.series}/instances/{row.instance}/bulkdata"
-    text = json.dumps(_metadata_of(row, snapshot))
-    return json.loads(text.replace('"BulkDataURI": "', f'"BulkDataURI": "{JOINED_BASE}/{place}/'))
+def _metadata_with_links(rows: Collection[InstanceRow], base: str, snapshot: Snapshot) -> list[object]:
+    """The metadata of instances with URLs for bulk data."""
+    return [json.loads(_with_links(row, base, json.dumps(_metadata_of(row, snapshot)))) for row in rows]
+
+
+def _with_links(row: InstanceRow, base: str, text: str) -> str:
+    place = f"{base}/studies/{row.study}/series/{row.series}/instances/{row.instance}/bulkdata"
+    return text.replace('"BulkDataURI": "', f'"BulkDataURI": "{place}/')
 
 
 def _metadata_of(row: InstanceRow, snapshot: Snapshot) -> Mapping[str, object]:

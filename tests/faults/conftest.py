@@ -1,6 +1,8 @@
-"""An Azurite with many accounts, so that each test has storage of its own, and the nursery."""
+"""Azurites with many accounts, so that each test has storage of its own, and the nursery."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -8,7 +10,8 @@ from local.dev import azurite as emulator
 from tests.faults.accounts import Account
 from tests.faults.nursery import Nursery
 
-ACCOUNTS = [f"faults{number}" for number in range(400)]
+ACCOUNTS = [f"faults{number}" for number in range(40)]
+"""Of one emulator. It keeps in memory what they hold, and slows down; so another takes its place."""
 
 NewAccount = Callable[[], Account]
 
@@ -16,10 +19,21 @@ NewAccount = Callable[[], Account]
 @pytest.fixture(scope="session")
 def new_account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NewAccount]:
     """Gives an empty account, another one at each call."""
-    names = iter(ACCOUNTS)
-    accounts = dict.fromkeys(ACCOUNTS, emulator.KEY)
-    with emulator.start(accounts=accounts, logs=tmp_path_factory.mktemp("azurite")) as running:
-        yield lambda: Account(next(names), running.ports)
+    accounts = _accounts(tmp_path_factory.mktemp("azurite"))
+    yield lambda: next(accounts)
+    accounts.close()
+
+
+def _accounts(logs: Path) -> Generator[Account, None, None]:
+    keys = dict.fromkeys(ACCOUNTS, emulator.KEY)
+    with ExitStack() as current, ExitStack() as last:
+        while True:
+            running = current.enter_context(emulator.start(accounts=keys, logs=logs))
+            for name in ACCOUNTS:
+                yield Account(name, running.ports)
+            # A test may have accounts of two, so the one before goes on until this one is used up.
+            last.close()
+            last.push(current.pop_all())
 
 
 @pytest.fixture

@@ -10,13 +10,14 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequenc
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 
 from shared.changefeed.emit import LEASE_BLOB
 from shared.storage import keys
 from shared.storage.blobs import blob_path
 from shared.storage.storage import Storage, Times
 from shared.storage.tables import merge
-from shared.storage.terms import SERIES_TABLES, STUDY_TABLES
+from shared.storage.terms import INDEX_TABLES, SERIES_TABLES, STUDY_TABLES
 from shared.storage.wire import Request
 from shared.stow.checks import Taken
 from tests.faults import checker, reading
@@ -49,6 +50,7 @@ from tests.faults.proxy import (
     at,
     cut_after,
     cut_before,
+    first_tries,
     killed_after,
     killed_before,
     passed,
@@ -57,7 +59,13 @@ from tests.faults.proxy import (
 from tests.faults.snapshot import Snapshot, read_snapshot
 
 PREPARED_AT_ONCE = 16
+PAUSE_AT = 5
+"""The call after which storage asks for a pause."""
+
 WHOLE = slice(None)
+ASKED_PARTITIONS = 5
+"""Data partitions that the service is asked about in the end, of the many of which all rows are looked at."""
+
 LANES = 4
 """Runs under way at one time, each through a proxy of its own."""
 
@@ -93,21 +101,46 @@ class Trouble:
     ends: str
     """What becomes of the request: `dies`, `works`, `fails`, or `may fail`."""
 
-    every: int = 0
-    """At which calls: 4 is every fourth, 0 is every one that may change something."""
-
-    skips_terms: bool = False
-    """Whether it leaves out the tables of search terms but one, which are all written alike."""
+    where: Callable[[Sequence[Call]], Sequence[Call]]
+    """Which calls it happens to, of those that a request makes."""
 
     def numbers(self, calls: Sequence[Call]) -> list[int]:
-        """The calls it happens to, of those that a request makes."""
-        if EVERY_CALL:
-            return [call.number for call in calls]
-        if self.every:
-            return [call.number for call in calls][:: self.every]
-        return [
-            call.number for call in calls if call.is_write and not (self.skips_terms and is_of_terms(call))
-        ]
+        """The calls it happens to."""
+        return [call.number for call in (calls if EVERY_CALL else self.where(calls))]
+
+
+def some_of(calls: Sequence[Call]) -> list[Call]:
+    """Of like calls in a row the first, one in the middle and the last.
+
+    The tables of the search index are written alike and at once; of those of search terms one is enough.
+    """
+    found: list[Call] = []
+    for _, row in groupby((call for call in calls if not is_of_terms(call)), _place):
+        by_way: dict[str, list[Call]] = {}
+        for call in row:
+            by_way.setdefault(f"{call.request.method} {call.request.path.endswith('()')}", []).append(call)
+        for alike in by_way.values():
+            found += [alike[index] for index in sorted({0, len(alike) // 2, len(alike) - 1})]
+    return sorted(found, key=lambda call: call.number)
+
+
+def some_writes(calls: Sequence[Call]) -> list[Call]:
+    """The same of calls that may change something."""
+    return some_of([call for call in calls if call.is_write])
+
+
+def one_of_each(calls: Sequence[Call]) -> list[Call]:
+    """The last call of each kind."""
+    return [*{f"{call.request.method} {_place(call)}": call for call in calls}.values()]
+
+
+def one_of_each_write(calls: Sequence[Call]) -> list[Call]:
+    """The same of calls that may change something."""
+    return one_of_each([call for call in calls if call.is_write])
+
+
+def _place(call: Call) -> str:
+    return "index" if call.place in _INDEX_TABLES else f"{call.service} {call.place}"
 
 
 def is_of_terms(call: Call) -> bool:
@@ -121,14 +154,8 @@ def is_of_upkeep(call: Call) -> bool:
 
 
 def _keeps_undone(number: int) -> Fault:
-    faults = (
-        answered(503),
-        answered(429, retry_after=0),
-        cut_before,
-        answered(500),
-        answered(503, retry_after=1),
-    )
-    return faults[number % len(faults)]
+    faults = (answered(503), answered(429, retry_after=0), cut_before, answered(500))
+    return answered(503, retry_after=1) if number == PAUSE_AT else faults[number % len(faults)]
 
 
 def _loses_answer(number: int) -> Fault:
@@ -137,21 +164,25 @@ def _loses_answer(number: int) -> Fault:
 
 TROUBLES = (
     # A read changes nothing, so death after it is death before it, and its answer can be asked for again.
-    Trouble("dies-after", lambda number, child: at(number, killed_after(child.kill)), "dies"),
-    Trouble("lost", lambda n, _child: at(n, _loses_answer(n)), "works", skips_terms=True),
+    Trouble("dies-after", lambda number, child: at(number, killed_after(child.kill)), "dies", some_writes),
+    Trouble("lost", lambda number, _child: at(number, _loses_answer(number)), "works", some_writes),
     # What these leave in storage is what death after the call before leaves.
-    Trouble("dies-before", lambda number, child: at(number, killed_before(child.kill)), "dies", 4),
-    Trouble("undone", lambda number, _child: at(number, _keeps_undone(number)), "works", 4),
-    Trouble("down", lambda number, _child: since(number, answered(503)), "fails", 4),
+    Trouble(
+        "dies-before", lambda number, child: at(number, killed_before(child.kill)), "dies", one_of_each_write
+    ),
+    Trouble("down", lambda number, _child: since(number, answered(503)), "fails", one_of_each),
+    # This leaves nothing; one run has it at every call.
+    Trouble("undone", lambda number, _child: first_tries(number, _keeps_undone), "works", lambda c: c[:1]),
     # Not to be tried again: a role that was taken away, or a bug.
-    Trouble("denied", lambda number, _child: at(number, answered(403)), "may fail", 5),
+    Trouble("denied", lambda number, _child: at(number, answered(403)), "may fail", one_of_each),
 )
+_INDEX_TABLES = frozenset(INDEX_TABLES)
 _TERM_TABLES = {table for search in (*STUDY_TABLES, *SERIES_TABLES) for table in search.tables} - {
     "studiesByPatientId"
 }
 
 EVERY_CALL = bool(os.environ.get("FAULTS_AT_EVERY_CALL"))
-"""Have every trouble at every call; takes three times as long."""
+"""Have every trouble at every call, and every meeting too; takes several times as long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +279,7 @@ class Trial:
         """Everything that is not as promised, by all routes and in storage itself."""
         async with opened(self.account) as storage:
             found = checker.problems(await read_snapshot(storage), self.told)
-            return sorted([*found, *await reading.broken_word(storage, self.told)])
+            return sorted([*found, *await reading.broken_word(storage, self.told, ASKED_PARTITIONS)])
 
     async def snapshot(self) -> Snapshot:
         """All the account holds."""
@@ -382,7 +413,7 @@ def note_end(told: Told, step: Step, value: Value) -> None:
 async def _let_grace_end(storage: Storage, times: Times) -> None:
     """Let the time come at which the sweep visits the studies that were changed, and purges what may go."""
     past = {"due": datetime.now(UTC) - timedelta(seconds=1)}
-    snapshot = await read_snapshot(storage)
+    snapshot = await read_snapshot(storage, (keys.ACTIVE, keys.ARCHIVE), ())
     for row in snapshot.tables[keys.ACTIVE]:
         await storage.tables.transact(keys.ACTIVE, row.partition, [merge(row.row, past)])
     for study in snapshot.studies if not times.retention else ():

@@ -18,11 +18,11 @@ CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 LARGE_SIDE = 2_100
 """Rows and columns of an image that is too large to wait in memory."""
 
-OVERSIZE_CHARACTERS = 900_000
+OVERSIZE_CHARACTERS = 800_000
 """A text whose metadata, compressed, are too large for a row."""
 
-OVERSIZE_VALUES = 12_000
-"""Bulk values whose index is too large for a row."""
+MANY_VALUES = 11_000
+"""Bulk values whose index is too large for a row; to read them takes ten times as long as all the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,7 @@ class File:
     variant: int = 0
     is_large: bool = False
     is_oversize: bool = False
+    has_many_values: bool = False
 
     def address(self, partition: str) -> Address:
         """Where it goes."""
@@ -64,11 +65,12 @@ def _content(file: File) -> bytes:
     ]
     if file.description:
         elements.insert(4, _text(0x00081030, "LO", file.description))
+    random = Random(file.variant)
     if file.is_oversize:
-        random = Random(file.variant)
         text = random.randbytes(OVERSIZE_CHARACTERS // 2).hex()
         elements.append(explicit(0x00204000, "UT", text.encode()))
-        values = (bytes(2 * random.randint(1, 40)) for _ in range(OVERSIZE_VALUES))
+    if file.has_many_values:
+        values = (bytes(2 * random.randint(1, 40)) for _ in range(MANY_VALUES))
         elements += [explicit(0x00211000 + number, "OB", value) for number, value in enumerate(values)]
     side = LARGE_SIDE if file.is_large else 8
     elements.append(image(side, side))

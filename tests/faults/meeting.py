@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from tests.faults.crashing import EVERY_CALL, WHOLE, StepsIn, Trial, is_of_terms
-from tests.faults.driver import Emit, Failed, Step, Value
+from tests.faults.crashing import EVERY_CALL, WHOLE, StepsIn, Trial, some_of, some_writes
+from tests.faults.driver import Emit, Failed, InTurn, Step, Value
 from tests.faults.proxy import Call, Fault, Proxy, held, nth
 
 REFUSALS = frozenset({"NotFound"})
@@ -81,11 +81,13 @@ async def meet_everywhere(trial: Trial, meeting: Meeting, part: slice = WHOLE) -
 
 def moments_of(calls: Sequence[Call], *, at_reads: bool) -> list[Moment]:
     """The calls at which a first one is held."""
+    held = calls if EVERY_CALL else some_of(calls) if at_reads else some_writes(calls)
+    numbers = {call.number for call in held}
     seen: Counter[str] = Counter()
     found: list[Moment] = []
     for call in calls:
         seen[call.kind] += 1
-        if EVERY_CALL or ((call.is_write or at_reads) and not is_of_terms(call)):
+        if call.number in numbers:
             found.append(Moment(call.kind, seen[call.kind]))
     return found
 
@@ -112,8 +114,9 @@ async def meet(trial: Trial, meeting: Meeting, lane: Proxy, moment: Moment) -> l
     is_held.cancel()
     if meeting.is_of_all:
         await trial.wait_for_lease()
-    values = [await trial.ask(step) for step in meeting.other(moment.name)]
+    values = await trial.ask(InTurn(meeting.other(moment.name)))
     until.set()
+    assert isinstance(values, list)
     return [await first, *values]
 
 

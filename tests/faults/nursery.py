@@ -13,18 +13,20 @@ import socket
 import struct
 import subprocess
 import sys
+import traceback
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from importlib import import_module
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Final, Self
 
 from tests.faults import driver
 from tests.faults.driver import Job, Value
 
 ROOT: Final = Path(__file__).parents[2]
-PATIENCE_SECONDS: Final = 40
+PATIENCE_SECONDS: Final = 180
+"""Far more than any job takes, as a machine may stand still for a while."""
 
 _NUMBER: Final = struct.Struct("<q")
 
@@ -52,6 +54,8 @@ class Child:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 told = await asyncio.shield(self._told)
         except TimeoutError:
+            os.kill(await self._pid, signal.SIGUSR1)
+            await asyncio.wait([self._told], timeout=1)
             await self.kill()
             raise
         if not told:
@@ -139,6 +143,7 @@ def main(number: int, modules: Sequence[str]) -> None:
             message = jobs.recv(_NUMBER.unpack(length)[0], socket.MSG_WAITALL)
             if os.fork() == 0:
                 jobs.close()
+                signal.signal(signal.SIGUSR1, _say_where)
                 _work(message, pipes[0])
             os.close(pipes[0])
 
@@ -148,6 +153,13 @@ def _work(message: bytes, pipe: int) -> None:
         out.write(_NUMBER.pack(os.getpid()))
         out.write(driver.pack(driver.perform(pickle.loads(message))))
     os._exit(0)
+
+
+def _say_where(_number: int, frame: FrameType | None) -> None:
+    """Print what every task waits for, for whoever reads why a test failed."""
+    traceback.print_stack(frame, file=sys.stderr)
+    for task in asyncio.all_tasks():
+        task.print_stack(file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ disturbed at first, and the checker proves the promises over raw storage.
 
 import asyncio
 import json
+import math
 import time
 import traceback
 from collections import Counter, defaultdict
@@ -20,8 +21,11 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from shared.storage import keys, partitions
+from shared.storage import keys, partitions, works
+from shared.storage.anchors import MIN_JOINED
 from shared.storage.storage import Storage
+from shared.storage.works import Status
+from shared.upkeep import rebuild
 from tests.faults import asking, checker, reading
 from tests.faults.accounts import Account
 from tests.faults.asking import Asking, Odd
@@ -32,8 +36,9 @@ from tests.faults.files import Address, File
 from tests.faults.ledger import Belief, Kind, Ledger, Outcome, State
 from tests.faults.nursery import Child, Nursery
 from tests.faults.proxy import Script
+from tests.faults.rebuilding import Rebuild as RebuildStep
 from tests.faults.serving import Served
-from tests.faults.snapshot import Snapshot
+from tests.faults.snapshot import Snapshot, read_snapshot
 from tests.faults.weather import Weather
 
 LEASE_ENDS_SECONDS: Final = 0.5
@@ -45,6 +50,8 @@ MOST_SWEEPS: Final = 4
 """Undisturbed ones, after which nothing waits to be purged."""
 
 MODALITIES: Final = ("CT", "MR", "US")
+LONG_SERIES: Final = "3"
+"""The last component of series that are long enough for their metadata to be joined."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +68,8 @@ class Scale:
     """The share of files that are large, or have large metadata."""
 
     processes: int = 2
-    at_once: int = 3
-    """Seeds tried at the same time."""
+    at_once: int = 2
+    """Seeds tried at the same time. All their processes write one change feed: more would take longer."""
 
 
 SMALL: Final = Scale(clients=3, deeds=5, studies=2, calls_between_kills=(80, 400))
@@ -93,16 +100,31 @@ class Look:
     address: Address
 
 
-Deed = Store | Delete | Look
+@dataclass(frozen=True, slots=True)
+class Rebuild:
+    """The search index is made anew, while all goes on."""
 
-_LOOKS: Final = ("instance", "study", "metadata", "search", "feed", "follow", "follow")
+
+Deed = Store | Delete | Look | Rebuild
+
+_LOOKS: Final = (
+    "instance",
+    "study",
+    "metadata",
+    "metadata of a series",
+    "search",
+    "search of studies",
+    "feed",
+    "follow",
+    "follow",
+)
 
 
 def make_deeds(seed: int, client: int, scale: Scale) -> list[tuple[Deed, int]]:
     """What a client does, each with the number of the process that it asks."""
     random = Random(f"{seed}/client/{client}")
-    makers = (_make_store, _make_store, _make_upsert, _make_delete, _make_look)
-    weights = (3, 3, 2, 2, 4)
+    makers = (_make_store, _make_upsert, _make_long_series, _make_delete, _make_look, _make_rebuild)
+    weights = (60, 20, 12, 20, 50, 1)
     deeds = []
     for number in range(scale.deeds):
         (make,) = random.choices(makers, weights)
@@ -123,17 +145,32 @@ def _make_files(random: Random, partition: str, scale: Scale, variant: int) -> t
     count = random.choice((1, 1, 1, 2, 3, 5))
     addresses = {_make_address(random, partition, scale) for _ in range(count)}
     patient = random.choice(("P-1", "P-1", "P-1", "P-2"))
+    # The modality of a series is that of its files, but for a few that change it.
+    other = random.random() < 0.1
     return tuple(
         File(
             *address[1:],
-            modality=MODALITIES[int(address[2][-1]) % len(MODALITIES)],
+            modality=MODALITIES[(int(address[2][-1]) + other) % len(MODALITIES)],
             patient=patient,
             variant=variant,
             is_large=random.random() < scale.heavy,
             is_oversize=random.random() < scale.heavy,
+            has_many_values=random.random() < scale.heavy,
         )
         for address in sorted(addresses)
     )
+
+
+def _make_long_series(random: Random, partition: str, scale: Scale, *, variant: int) -> Deed:
+    study = _make_study(random, scale)
+    series = f"{study}.{LONG_SERIES}"
+    numbers = range(1, MIN_JOINED + 1)
+    files = (File(study, series, f"{series}.{number}", variant=variant) for number in numbers)
+    return Store(random.choice((Kind.STORE, Kind.UPSERT)), tuple(files))
+
+
+def _make_rebuild(_random: Random, _partition: str, _scale: Scale, *, variant: int) -> Deed:
+    return Rebuild()
 
 
 def _make_delete(random: Random, partition: str, scale: Scale, *, variant: int) -> Deed:
@@ -145,9 +182,13 @@ def _make_look(random: Random, partition: str, scale: Scale, *, variant: int) ->
 
 
 def _make_address(random: Random, partition: str, scale: Scale) -> Address:
-    study = f"1.2.{random.randint(1, scale.studies)}"
-    series = f"{study}.{random.randint(1, 2)}"
+    study = _make_study(random, scale)
+    series = f"{study}.{random.choice(('1', '1', '2', '2', LONG_SERIES))}"
     return partition, study, series, f"{series}.{random.randint(1, 4)}"
+
+
+def _make_study(random: Random, scale: Scale) -> str:
+    return f"1.2.{random.randint(1, scale.studies)}"
 
 
 def _name(seed: int) -> str:
@@ -226,6 +267,9 @@ class Round:
     diary: list[str] = field(default_factory=list)
     """What was asked and answered, in the order of the answers."""
 
+    until: float = math.inf
+    """Of the monotonic clock; nothing is asked after it."""
+
     _place: str = "limit=20&includeMetadata=false"
     """The query of a subscriber's next page of the feed."""
 
@@ -248,6 +292,8 @@ class Round:
     async def _run_client(self, deeds: Sequence[tuple[Deed, int]]) -> None:
         for deed, process in deeds:
             began = time.monotonic()
+            if began >= self.until:
+                break
             try:
                 await self._do(deed, self.served[process])
             except Odd as error:
@@ -271,6 +317,9 @@ class Round:
         elif isinstance(deed, Delete):
             self.done["delete"] += 1
             await self._delete(deed, served)
+        elif isinstance(deed, Rebuild):
+            self.done["rebuild"] += 1
+            await rebuild.send(self.reader, works.new_id())
         else:
             self.done[deed.what] += 1
             await _LOOKERS[deed.what](self, served, deed.address)
@@ -351,16 +400,29 @@ class Round:
 
     async def look_at_metadata(self, served: Served, address: Address) -> None:
         """Retrieve the metadata of a study."""
-        scope = address[:2]
+        await self._look_at_metadata(served, address[:2])
+
+    async def look_at_series_metadata(self, served: Served, address: Address) -> None:
+        """Retrieve the metadata of a series."""
+        await self._look_at_metadata(served, address[:3])
+
+    async def _look_at_metadata(self, served: Served, scope: tuple[str, ...]) -> None:
         stamps = self.ledger.stamps(self.ledger.within(scope))
         answer = await self.asking.get(served, f"{_path(scope)}/metadata")
         if answer is None or not answer.expect(200, 404):
             return
         found = asking.addresses_in(answer, self.name) if answer.status == 200 else {}
-        self._compare(set(found), self.ledger.certain(stamps), "metadata", must_be_told=False)
+        certain = self.ledger.certain(stamps)
+        self._compare(set(found), certain, "metadata", must_be_told=False)
         for each, dataset in found.items():
-            if asking.number_of(dataset) not in {str(file.variant) for file in self.ledger.sent[each]}:
-                raise Odd(f"has metadata that were never sent to {each}")
+            belief = certain.get(each)
+            is_there = belief is not None and belief.state is State.THERE
+            possible = belief.contents if belief and is_there else self.ledger.sent[each]
+            if asking.number_of(dataset) not in {str(file.variant) for file in possible}:
+                raise Odd(f"has metadata of {each} that were never sent there, or were replaced")
+            url = f"{served.url}/v2/partitions/{self.name}/{_path(each)}/bulkdata/"
+            if not asking.bulk_address(dataset).startswith(url):
+                raise Odd(f"leads to {asking.bulk_address(dataset)} instead of {url}")
 
     async def search(self, served: Served, _address: Address) -> None:
         """Search for all instances."""
@@ -370,6 +432,21 @@ class Round:
             return
         found = asking.addresses_in(answer, self.name)
         self._compare(set(found), self.ledger.certain(stamps), "a search")
+
+    async def search_studies(self, served: Served, _address: Address) -> None:
+        """Search for all studies, by a date that all have."""
+        stamps = self.ledger.stamps(self.ledger.within((self.name,)))
+        answer = await self.asking.get(served, "studies?StudyDate=20240229&limit=200")
+        if answer is None or not answer.expect(200, 204):
+            return
+        found, certain = asking.studies_in(answer), self.ledger.certain(stamps)
+        for study in {address[1] for address in self.ledger.within((self.name,))}:
+            beliefs = [certain.get(address) for address in self.ledger.within((self.name, study))]
+            states = [belief.state if belief and belief.is_told else State.UNKNOWN for belief in beliefs]
+            if State.THERE in states and study not in found:
+                self._complain(f"{study} has what was told to be stored, a search of studies lacks it")
+            if set(states) == {State.GONE} and study in found:
+                self._complain(f"all of {study} was told to be deleted, a search of studies has it")
 
     async def look_at_feed(self, served: Served, _address: Address) -> None:
         """Read a page of the feed by its numbers."""
@@ -412,7 +489,9 @@ _LOOKERS: Final = {
     "instance": Round.look_at_instance,
     "study": Round.look_at_study,
     "metadata": Round.look_at_metadata,
+    "metadata of a series": Round.look_at_series_metadata,
     "search": Round.search,
+    "search of studies": Round.search_studies,
     "feed": Round.look_at_feed,
     "follow": Round.follow,
 }
@@ -502,15 +581,30 @@ def _kind_of(line: str) -> str:
 
 
 async def run_seeds(
-    account: Account, nursery: Nursery, seeds: Sequence[int], scale: Scale, logs: Path
+    account: Account,
+    nursery: Nursery,
+    seeds: Sequence[int],
+    scale: Scale,
+    logs: Path,
+    *,
+    until: float = math.inf,
 ) -> Report:
-    """Try some seeds in an account, and check all that it holds afterwards."""
+    """Try some seeds in an account, and check all that it holds afterwards.
+
+    Args:
+        account: An empty one.
+        nursery: Which has loaded the service.
+        seeds: Their numbers.
+        scale: How much is tried with each.
+        logs: A folder for what was asked and answered.
+        until: When to ask nothing more, on the monotonic clock.
+    """
     report, feed = Report(len(seeds)), FeedSeen()
     limit = asyncio.Semaphore(scale.at_once)
 
     async def try_one(seed: int) -> Round:
         async with limit, _begun(account, nursery, (seed, scale), logs) as (served, parts):
-            tried = Round(seed, scale, served, *parts, feed)
+            tried = Round(seed, scale, served, *parts, feed, until=until)
             await tried.run()
             (logs / f"{tried.name}.diary").write_text("\n".join(tried.diary))
             for each in served:
@@ -589,14 +683,16 @@ async def _check(trial: Trial, rounds: Sequence[Round], feed: FeedSeen, report: 
         _add(trial.told, tried.ledger.told())
     # What packs were written anew from is purged after a grace of its own; bytes that a crash kept from
     # being forgotten are noticed first.
+    await _finish_rebuilds(trial)
     for _ in range(MOST_SWEEPS):
         await trial.restart()
-        snapshot = await trial.snapshot()
-        waiting = [row.row for study in snapshot.studies for row in study.rows_of("purge")]
+        studies = (await _rows_of(trial, keys.ARCHIVE)).studies
+        waiting = [row.row for study in studies for row in study.rows_of("purge")]
         if not waiting:
             break
     else:
         report.problems.append(f"sweep: {waiting} is left")
+    snapshot = await trial.snapshot()
     async with opened(trial.account) as storage:
         report.problems += await reading.broken_word(storage, trial.told)
     report.problems += [*checker.problems(snapshot, trial.told), *checker.remains(snapshot, trial.told)]
@@ -606,6 +702,22 @@ async def _check(trial: Trial, rounds: Sequence[Round], feed: FeedSeen, report: 
     report.addresses, report.known = len(trial.told.sent), len(trial.told.there) + len(trial.told.gone)
     for tried in rounds:
         report.problems += _unentered(tried.ledger, entries)
+
+
+async def _finish_rebuilds(trial: Trial) -> None:
+    """Those that died are gone on with by the message that comes back; those that failed have another."""
+    after = await trial.let_time_pass()
+    rows = (await _rows_of(trial, keys.OPERATIONS)).tables[keys.OPERATIONS]
+    left = [row.row for row in rows if not Status(str(row.values["status"])).is_over]
+    failed = any(row.values["status"] == Status.FAILED for row in rows)
+    for operation in (*left, *([works.new_id()] if failed else [])):
+        outcome = await trial.do(Under(after, RebuildStep(operation)))
+        assert outcome == [Status.SUCCEEDED], outcome
+
+
+async def _rows_of(trial: Trial, table: str) -> Snapshot:
+    async with opened(trial.account) as storage:
+        return await read_snapshot(storage, (table,), ())
 
 
 def _add(told: Told, more: Told) -> None:

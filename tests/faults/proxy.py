@@ -32,6 +32,12 @@ _FIRST_TABLE: Final = re.compile(rb"/([A-Za-z]+)(?:\(PartitionKey=| HTTP/1\.1)")
 ROUNDS_TO_ARRIVE: Final = 5
 """Rounds of the loop in which a call that was sent, by whoever is dead now, comes to its handler."""
 
+PATIENCE_SECONDS: Final = 120
+"""Far more than the emulator takes for anything, as a machine may stand still for a while."""
+
+KEPT_SECONDS: Final = 2.0
+"""A connection without a call is closed by us, before the emulator does so just as we use it."""
+
 _PAGE_SIZES: Final[dict[Service, str]] = {"table": "$top", "blob": "maxresults"}
 
 
@@ -103,9 +109,14 @@ class Call:
 
     def hang_up(self) -> web.StreamResponse:
         """End the connection without an answer."""
-        if self.request.transport is not None:
-            self.request.transport.abort()
-        return web.Response()
+        return hang_up(self.request)
+
+
+def hang_up(request: web.BaseRequest) -> web.StreamResponse:
+    """End a connection without an answer."""
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response()
 
 
 Fault = Callable[[Call], Awaitable[web.StreamResponse]]
@@ -236,6 +247,20 @@ def since(number: int, fault: Fault) -> Script:
     return lambda call: fault if call.number >= number else passed
 
 
+def first_tries(number: int, choose: Callable[[int], Fault]) -> Script:
+    """A fault at the first try of a call and of every call after it."""
+    seen: set[tuple[str, str, bytes]] = set()
+
+    def script(call: Call) -> Fault:
+        asked = (call.request.method, call.request.raw_path, call.body)
+        if call.number < number or asked in seen:
+            return passed
+        seen.add(asked)
+        return choose(call.number)
+
+    return script
+
+
 def once(choose: Callable[[Call], bool], fault: Fault) -> Script:
     """A fault at the first call that is the one meant."""
     left = [fault]
@@ -278,6 +303,12 @@ class Proxy:
     seen: list[Call] = field(default_factory=list)
     """What was asked since the script began."""
 
+    keeps: bool = True
+    """Whether to remember that; bodies take memory."""
+
+    calls: int = 0
+    """How much was asked since then."""
+
     ports: dict[Service, int] = field(default_factory=dict)
     _under_way: int = 0
     _quiet: asyncio.Event = field(default_factory=asyncio.Event)
@@ -288,7 +319,7 @@ class Proxy:
         self._session = aiohttp.ClientSession(
             auto_decompress=False,
             skip_auto_headers=_LEFT_TO_US,
-            connector=aiohttp.TCPConnector(limit=0),
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEPT_SECONDS),
         )
         self._quiet.set()
         for service in SERVICES:
@@ -307,12 +338,14 @@ class Proxy:
         """Count calls from 1 again, and let this happen to them."""
         self.script = script
         self.seen.clear()
+        self.calls = 0
 
     async def quiet(self) -> None:
         """Wait until no call is on its way any more."""
         for _ in range(ROUNDS_TO_ARRIVE):
             await asyncio.sleep(0)
-        await self._quiet.wait()
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await self._quiet.wait()
 
     async def ask(self, call: Call, path: str, headers: dict[str, str]) -> Answer:
         """Pass a call on to the emulator."""
@@ -342,6 +375,9 @@ class Proxy:
             self._quiet.clear()
             try:
                 return await self._spoil(name, request)
+            except (aiohttp.ClientError, ConnectionError):
+                # One of the two has gone: the other sees a broken connection, as it would without us.
+                return hang_up(request)
             finally:
                 self._under_way -= 1
                 if not self._under_way:
@@ -355,8 +391,10 @@ class Proxy:
 
     async def _spoil(self, service: Service, request: web.BaseRequest) -> web.StreamResponse:
         body = await request.content.read()
-        call = Call(len(self.seen) + 1, service, request, body, self)
-        self.seen.append(call)
+        self.calls += 1
+        call = Call(self.calls, service, request, body, self)
+        if self.keeps:
+            self.seen.append(call)
         return await self.script(call)(call)
 
 

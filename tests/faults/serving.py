@@ -13,7 +13,8 @@ import socket
 import sys
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -35,6 +36,9 @@ MODULE: Final = __name__
 
 ROOT: Final = Path(__file__).parents[2]
 LOOK_SECONDS: Final = 0.5
+QUIET: Final = timedelta(seconds=0.5)
+"""After which the metadata of a series are joined."""
+
 PATIENCE_SECONDS: Final = 120
 SWITCHED_OFF: Final = ("sweep", "publish_events", "emit_announced", "store_upload", "purge_deleted")
 """Functions that do nothing here, or come later."""
@@ -60,7 +64,10 @@ class Serve:
         sys.stdout = io.StringIO()
         logging.basicConfig(filename=self.log, level=logging.WARNING, force=True)
         os.environ[CONNECTION] = self.through
-        service().storage.wire.limits = QUICK
+        own = service().storage
+        own.wire.limits = QUICK
+        # There is no setting for it: nobody but us needs series to come to rest sooner.
+        object.__setattr__(own, "times", replace(own.times, quiet=QUIET))
         watch = asyncio.create_task(_end_with(os.getppid()))
         await run_host(read_settings(ROOT, self._settings()), Place("127.0.0.1", self.port), "library")
         watch.cancel()
@@ -97,7 +104,7 @@ class Served:
     @property
     def calls(self) -> int:
         """How many calls to storage it has made."""
-        return len(self._proxy.seen)
+        return self._proxy.calls
 
     @property
     def url(self) -> str:
@@ -106,7 +113,7 @@ class Served:
 
     async def __aenter__(self) -> Self:
         self.weather = Weather(self.seed, self._kill, self.calls_between_kills)
-        self._proxy = Proxy(self.account.connection)
+        self._proxy = Proxy(self.account.connection, keeps=False)
         await self._proxy.__aenter__()
         # Bound, not listening, so that nobody else takes the port while the service is dead.
         self._place = socket.socket()
@@ -123,9 +130,11 @@ class Served:
         self._keeping.cancel()
         await asyncio.gather(self._keeping, return_exceptions=True)
         with closing(self._place):
-            await self._kill()
-            await self._proxy.quiet()
-            await self._proxy.__aexit__(kind, error, trace)
+            try:
+                await self._kill()
+                await self._proxy.quiet()
+            finally:
+                await self._proxy.__aexit__(kind, error, trace)
 
     async def buried(self, kills: int) -> None:
         """Wait until a process is dead, and nothing it asked of storage can happen any more.

@@ -48,11 +48,13 @@ class Snapshot:
         return [_study(partition, rows) for partition, rows in found.items()]
 
 
-async def read_snapshot(storage: Storage) -> Snapshot:
-    """Read all of an account."""
-    tables = await asyncio.gather(*(_rows(storage, table) for table in TABLES))
-    blobs = await asyncio.gather(*(_blobs(storage, container) for container in CONTAINERS))
-    return Snapshot(dict(zip(TABLES, tables, strict=True)), dict(zip(CONTAINERS, blobs, strict=True)))
+async def read_snapshot(
+    storage: Storage, names: Sequence[str] = TABLES, containers: Sequence[str] = CONTAINERS
+) -> Snapshot:
+    """Read all of an account, or what some tables and containers hold."""
+    tables = await asyncio.gather(*(_rows(storage, name) for name in names))
+    blobs = await asyncio.gather(*(_blobs(storage, name) for name in containers))
+    return Snapshot(dict(zip(names, tables, strict=True)), dict(zip(containers, blobs, strict=True)))
 
 
 async def _rows(storage: Storage, table: str) -> list[Row]:

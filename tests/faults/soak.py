@@ -5,12 +5,17 @@ make soak SEED=1234         # try again what went wrong: this seed and those it 
 """
 
 import asyncio
+import math
 import os
 import sys
 import time
-from collections.abc import Iterator
+import traceback
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import SystemRandom
+from shutil import rmtree
 from tempfile import mkdtemp
 from typing import Final
 
@@ -26,30 +31,87 @@ TOGETHER: Final = 4
 ACCOUNTS: Final = tuple(f"soak{number:02}" for number in range(12))
 """Of one emulator, which slows down with what it holds."""
 
+CHECK_SECONDS: Final = 20.0
+"""For the sweeps and the look at everything, of the time there is."""
+
 MOST_TOLD: Final = 20
+INTERRUPTED: Final = 130
+
+
+@dataclass(slots=True)
+class Soak:
+    """A soak under way."""
+
+    first: int
+    """The seed to begin with."""
+
+    until: float
+    """When to ask nothing more, on the monotonic clock."""
+
+    logs: Path
+    is_once: bool = False
+    """Whether one account is all."""
+
+    began: float = field(default_factory=time.monotonic)
+    total: Report = field(default_factory=Report)
+
+    def run(self) -> None:
+        """Try seeds until the time is over, four at a time and at least once."""
+        with (
+            Nursery(serving.MODULE, errors=self.logs / "errors.log") as services,
+            closing(_accounts(self.logs)) as accounts,
+        ):
+            for account in accounts:
+                seeds = range(self.first, self.first + TOGETHER)
+                self._take(seeds, self._try(account, services, seeds))
+                self.first += TOGETHER
+                if self.is_once or time.monotonic() >= self.until:
+                    return
+
+    def _try(self, account: Account, services: Nursery, seeds: range) -> Report:
+        trying = run_seeds(account, services, seeds, LONG, self.logs, until=self.until)
+        try:
+            return asyncio.run(trying)
+        except Exception:
+            # A bug, here or in the service; there are figures at the end all the same.
+            return Report(problems=[f"seed-{seeds[0]}: {traceback.format_exc()}"])
+
+    def _take(self, seeds: range, report: Report) -> None:
+        print(f"seeds {seeds[0]} to {seeds[-1]}: {report.line}", flush=True)
+        _tell(report, self.logs)
+        self.total += report
+        for seed in () if report.problems else seeds:
+            for path in (*self.logs.glob(f"seed-{seed}.*"), *self.logs.glob(f"{seed}-*.log")):
+                path.unlink()
+
+    @property
+    def line(self) -> str:
+        """The figures."""
+        return f"soak of {time.monotonic() - self.began:.0f} s: {self.total.line}"
 
 
 def main() -> int:
     """Soak; 0 when nothing was wrong."""
-    seed = os.environ.get("SEED", "")
-    end = time.monotonic() + (0 if seed else float(os.environ.get("SOAK_SECONDS") or 600))
+    seed, logs = os.environ.get("SEED", ""), Path(mkdtemp(prefix="soak-"))
+    seconds = float(os.environ.get("SOAK_SECONDS") or 600)
     first = int(seed) - int(seed) % TOGETHER if seed else SystemRandom().randrange(250_000) * TOGETHER
-    logs = Path(mkdtemp(prefix="soak-"))
-    began, total = time.monotonic(), Report()
-    with Nursery(serving.MODULE, errors=logs / "errors.log") as services:
-        for account in _accounts(logs):
-            seeds = range(first, first + TOGETHER)
-            report = asyncio.run(run_seeds(account, services, seeds, LONG, logs))
-            print(f"seeds {seeds[0]} to {seeds[-1]}: {report.line}", flush=True)
-            _tell(report, logs)
-            total, first = total + report, first + TOGETHER
-            if time.monotonic() >= end:
-                break
-    print(f"soak of {time.monotonic() - began:.0f} s: {total.line}")
-    return 1 if total.problems else 0
+    # A seed that is tried again is tried whole.
+    until = math.inf if seed else time.monotonic() + max(0.0, seconds - CHECK_SECONDS)
+    soak = Soak(first, until, logs, is_once=bool(seed))
+    interrupted = False
+    try:
+        soak.run()
+    except KeyboardInterrupt:
+        print(f"interrupted; seeds from {soak.first} on were not checked")
+        interrupted = True
+    print(soak.line)
+    if soak.total.problems:
+        return 1
+    rmtree(logs)
+    return INTERRUPTED if interrupted else 0
 
 
-def _accounts(logs: Path) -> Iterator[Account]:
+def _accounts(logs: Path) -> Generator[Account, None, None]:
     """One empty account after the other."""
     while True:
         with emulator.start(accounts=dict.fromkeys(ACCOUNTS, emulator.KEY), logs=logs) as running:

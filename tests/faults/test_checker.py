@@ -20,7 +20,9 @@ from tests.faults.snapshot import Snapshot, read_snapshot
 STUDY = "1.2.3"
 HEAD = File(STUDY, "1.2.3.1", "1.2.3.1.1")
 NECK = File(STUDY, "1.2.3.1", "1.2.3.1.2", variant=1)
-OVERSIZE = File(STUDY, "1.2.3.4", "1.2.3.4.1", modality="MR", is_oversize=True, variant=4)
+OVERSIZE = File(
+    STUDY, "1.2.3.4", "1.2.3.4.1", modality="MR", is_oversize=True, has_many_values=True, variant=4
+)
 
 Damage = Callable[[Storage, Snapshot], Awaitable[object]]
 
@@ -141,6 +143,9 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     "bytes exchanged": (_swap_places, "not the bytes that were sent"),
     "a study not listed": (_without(terms.STUDIES), "lacks a row"),
     "a UID not listed": (_without(terms.INSTANCES_BY_UID), "lacks a row"),
+    "a patient not found": (_without("studiesByPatientId"), "lacks a row"),
+    "a series not listed": (_without(terms.SERIES), "lacks a row"),
+    "a search row of nothing": (_with_row(terms.SERIES, "p|0", "9.9", {}), "has a ghost"),
     "a search row out of date": (_age, "out of date"),
     "a gap in the feed": (_without(keys.FEED, 1), "sequences are"),
     "the first entry lost": (_without(keys.FEED, 0), "sequences are"),

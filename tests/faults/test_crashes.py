@@ -22,7 +22,9 @@ LARGE = File(STUDY, HEAD.series, "1.2.3.1.3", is_large=True, variant=3)
 OTHER_HEAD = File(STUDY, HEAD.series, HEAD.instance, patient="P-3", variant=5)
 OTHER_OVERSIZE = File(STUDY, HEAD.series, "1.2.3.1.4", is_oversize=True, variant=6)
 OVERSIZE = File(STUDY, HEAD.series, "1.2.3.1.4", is_oversize=True, variant=4)
+SCATTERED = File(STUDY, HEAD.series, "1.2.3.1.5", has_many_values=True, variant=10)
 OTHER_NECK = File(STUDY, HEAD.series, NECK.instance, variant=7)
+AS_MR = File(STUDY, HEAD.series, HEAD.instance, modality="MR", variant=9)
 OTHER_LARGE = File(STUDY, HEAD.series, LARGE.instance, is_large=True, variant=8)
 
 SCENARIOS = {
@@ -32,6 +34,7 @@ SCENARIOS = {
     "metadata too large for a row": Scenario(
         before=lambda at: (Store(at, (HEAD,)),), act=lambda at: Store(at, (OVERSIZE, NECK))
     ),
+    "an index of bulk data too large for a row": Scenario(act=lambda at: Store(at, (SCATTERED,)), every=3),
     "a known study that changes": Scenario(
         before=lambda at: (Store(at, (HEAD,)),), act=lambda at: Store(at, (MOVED,))
     ),
@@ -41,6 +44,9 @@ SCENARIOS = {
     "a duplicate": Scenario(before=lambda at: (Store(at, (HEAD,)),), act=lambda at: Store(at, (HEAD, NECK))),
     "an instance replaced by itself": Scenario(
         before=lambda at: (Store(at, (HEAD, NECK)),), act=lambda at: replace(at, HEAD)
+    ),
+    "the modality of a series replaced": Scenario(
+        before=lambda at: (Store(at, (HEAD,)),), act=lambda at: replace(at, AS_MR)
     ),
     "one replaced and one new": Scenario(
         before=lambda at: (Store(at, (HEAD, NECK)),), act=lambda at: replace(at, OTHER_HEAD, MOVED), every=2

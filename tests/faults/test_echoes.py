@@ -28,11 +28,12 @@ NECK = File(STUDY, "1.2.3.1", "1.2.3.1.2", variant=1)
 AGAIN = File(STUDY, "1.2.3.1", "1.2.3.1.1", patient="P-3", variant=3)
 NECK_AGAIN = File(STUDY, "1.2.3.1", "1.2.3.1.2", variant=5)
 OVERSIZE = File(STUDY, "1.2.3.1", "1.2.3.1.4", is_oversize=True, variant=4)
+SCATTERED = File(STUDY, "1.2.3.1", "1.2.3.1.4", is_oversize=True, has_many_values=True, variant=4)
 OVERSIZE_AGAIN = File(STUDY, "1.2.3.1", "1.2.3.1.4", is_oversize=True, variant=6)
 
 ECHOES = {
     "a store, then a deletion and its purge": Meeting(
-        held=lambda at: Store(at, (OVERSIZE, NECK)),
+        held=lambda at: Store(at, (SCATTERED, NECK)),
         other=lambda at: (Delete(at, STUDY), Emit(), Purge(at, STUDY)),
         may_lose=True,
         fault=held_and_lost,

@@ -18,6 +18,9 @@ HEAD = File(STUDY, "1.2.3.1", "1.2.3.1.1")
 NECK = File(STUDY, "1.2.3.1", "1.2.3.1.2", variant=1)
 MOVED = File(STUDY, "1.2.3.2", "1.2.3.2.1", modality="MR", patient="P-2", description="NECK", variant=2)
 AGAIN = File(STUDY, "1.2.3.1", "1.2.3.1.1", patient="P-3", variant=3)
+AS_MR = File(STUDY, "1.2.3.1", "1.2.3.1.1", modality="MR", variant=5)
+SECOND = File(STUDY, "1.2.3.4", "1.2.3.4.1", variant=6)
+SECOND_AS_MR = File(STUDY, "1.2.3.4", "1.2.3.4.1", modality="MR", variant=7)
 OTHER = File(STUDY, "1.2.3.3", "1.2.3.3.1", modality="US", patient="P-4", variant=4)
 
 MEETINGS = {
@@ -36,6 +39,24 @@ MEETINGS = {
         before=lambda at: (Store(at, (HEAD, NECK)),),
         held=lambda at: replace(at, AGAIN),
         other=lambda at: (replace(at, HEAD, MOVED),),
+        at_reads=True,
+    ),
+    "a modality changes while a series with the old one comes": Meeting(
+        before=lambda at: (Store(at, (HEAD,)),),
+        held=lambda at: replace(at, AS_MR),
+        other=lambda at: (Store(at, (SECOND,)),),
+        at_reads=True,
+    ),
+    "the last two series of a modality change theirs": Meeting(
+        before=lambda at: (Store(at, (HEAD, SECOND, MOVED)),),
+        held=lambda at: replace(at, AS_MR),
+        other=lambda at: (replace(at, SECOND_AS_MR),),
+        at_reads=True,
+    ),
+    "a modality changes while the other series that had it goes": Meeting(
+        before=lambda at: (Store(at, (HEAD, SECOND, MOVED)),),
+        held=lambda at: replace(at, AS_MR),
+        other=lambda at: (Delete(at, STUDY, SECOND.series),),
         at_reads=True,
     ),
     "an upsert of an instance that is deleted": Meeting(

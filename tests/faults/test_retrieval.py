@@ -165,8 +165,8 @@ def test_a_client_that_leaves_frees_everything(account: Account) -> None:
     sent = int(line.partition("bytes=")[2].split()[0])
     assert sent < 24 * 2 * 1024 * 1024
     assert asked == 1
-    # A second, and what a busy machine takes to notice.
-    assert seconds < 5
+    # A second, and what a busy machine takes to notice: less than the service waits for silent storage.
+    assert seconds < 15
 
 
 def leave(host: Host, image: Instance) -> float:

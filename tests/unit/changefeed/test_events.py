@@ -64,6 +64,14 @@ def test_a_cloud_event_always_has_a_source() -> None:
     assert make_event(entry(7), DEFAULT, Source(CLOUD_EVENTS, "", HOST))["source"] == f"https://{HOST}"
 
 
+def test_the_host_of_an_event_is_a_host_only() -> None:
+    """Section 17: `serviceHostName`; the subject is an address without scheme, and has the port."""
+    event = make_event(entry(7), DEFAULT, Source(EVENT_GRID, "", f"{HOST}:8443"))
+
+    assert event["data"] == DATA
+    assert event["subject"] == SUBJECT.replace(HOST, f"{HOST}:8443")
+
+
 @pytest.mark.parametrize(
     ("action", "word"), [("create", "Created"), ("update", "Updated"), ("delete", "Deleted")]
 )

@@ -1,8 +1,11 @@
 """Reading the feed beside other writers, and with filters, over real storage."""
 
 import asyncio
+import json
+import zlib
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -10,10 +13,13 @@ from shared.changefeed.asked import Asked, Place, parse_asked
 from shared.changefeed.emit import LEASE_BLOB
 from shared.changefeed.fresh import catch_up
 from shared.changefeed.page import MAX_SCANNED, Page, find_place, read_page
+from shared.changefeed.read import Form, render_array, render_one
+from shared.errors import Unavailable
 from shared.storage import feed, keys
 from shared.storage.calls import counted
 from shared.storage.keys import StudyKey
 from shared.storage.storage import Storage
+from shared.storage.tables import Value, delete, insert, upsert_replace
 from shared.storage.versions import next_version
 from tests.unit.changefeed.conftest import NOON, Using, enter, entry
 
@@ -92,6 +98,42 @@ def test_a_reader_that_leaves_does_not_end_the_work(using: Using) -> None:
         leaving.cancel()
         assert storage.memory.emission is not None
         assert await storage.memory.emission
+
+    using(act)
+
+
+@pytest.mark.parametrize(("becomes", "state"), [("deleted", "Deleted"), ("replaced", "Replaced")])
+def test_metadata_that_go_while_a_page_is_read_spoil_nothing(using: Using, becomes: str, state: str) -> None:
+    """A client may read slowly: what was replaced or purged since its row was read is given as it is then."""
+    key, row = StudyKey("microsoft.default", "1.2.3"), keys.instance_row("1.2.3.4", "1.2.3.4.2")
+    older = insert(row, {"version": 1002, "metadataBlob": "gone"})
+    newer: dict[str, Value] = {"version": 2002, "metadata0": zlib.compress(b'{"00080018":{"vr":"UI"}}')}
+
+    async def act(storage: Storage) -> list[Any]:
+        await storage.tables.transact(keys.ARCHIVE, key.archive, [older])
+        pieces = render_array(storage, [entry(1), entry(2)], Form("http://localhost/v2", True, False))
+        text = await anext(pieces)
+        change = delete(row) if becomes == "deleted" else upsert_replace(row, newer)
+        await storage.tables.transact(keys.ARCHIVE, key.archive, [change])
+        found: list[Any] = json.loads(text + b"".join([piece async for piece in pieces]))
+        return found
+
+    first, second = using(act)
+
+    assert first["state"] == "Deleted"
+    assert second["state"] == state
+    assert second.get("metadata") == (None if becomes == "deleted" else {"00080018": {"vr": "UI"}})
+
+
+def test_metadata_that_are_missing_are_not_left_out_silently(using: Using) -> None:
+    """The row says that they are there: rather no answer than a wrong one."""
+    key, row = StudyKey("microsoft.default", "1.2.3"), keys.instance_row("1.2.3.4", "1.2.3.4.1")
+
+    async def act(storage: Storage) -> None:
+        damaged = insert(row, {"version": 1001, "metadataBlob": "gone"})
+        await storage.tables.transact(keys.ARCHIVE, key.archive, [damaged])
+        with pytest.raises(Unavailable):
+            await anext(render_one(storage, entry(1), Form("http://localhost/v2", True, False)))
 
     using(act)
 

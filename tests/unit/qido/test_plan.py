@@ -7,6 +7,7 @@ import pytest
 from shared.dicom.tags import SearchLevel, parse_tag
 from shared.qido.match import make_matches
 from shared.qido.plan import Lead, Plan, make_plan
+from shared.qido.ranges import TextRange
 from shared.storage import keys, terms
 from shared.storage.keys import StudyKey
 from shared.storage.rows import LevelRow, Values
@@ -104,7 +105,7 @@ def test_a_list_has_a_scan_for_each_value() -> None:
 
 VALUES: Values = {
     "00080020": {"vr": "DA", "Value": ["20240131"]},
-    "00080050": {"vr": "SH", "Value": ["A'1/2#?"]},
+    "00080050": {"vr": "SH", "Value": ["A'1/2#"]},
     "00080061": {"vr": "CS", "Value": ["CT", "MR"]},
     "00080090": {"vr": "PN", "Value": [{"Alphabetic": "Röntgen^W"}]},
     "00081030": {"vr": "LO", "Value": ["ä" * 64]},
@@ -123,7 +124,7 @@ VALUES: Values = {
         "StudyDate=20230601-20240201",
         "StudyDate=-20240131",
         "StudyDate=20240131-",
-        "AccessionNumber=a%271/2%23?",
+        "AccessionNumber=a%271/2%23",
         "ModalitiesInStudy=mr",
         "ReferringPhysicianName=rontgen^w",
         "StudyDescription=" + "%C3%84" * 64,
@@ -192,12 +193,15 @@ def test_a_piece_of_a_text_leads(query: str, tables: list[str], piece: str) -> N
     assert [each.table for each in text.ranges] == tables
     assert {each.partition for each in text.ranges} == {f"p|{piece}"}
     rows = terms.study_rows(StudyKey("p", "1.2"), LevelRow(7, 7, TEXTS, ""))
-    assert any(
-        lies_in(each.filter, where) for each in text.ranges for where in rows if where.table == each.table
-    )
+    assert any(lies_in_text(each, where) for each in text.ranges for where in rows)
     for name in ("o", "p1", "p-", "q"):
         rows = terms.study_rows(StudyKey(name, "1.2"), LevelRow(7, 7, TEXTS, ""))
-        assert not any(lies_in(each.filter, where) for each in text.ranges for where in rows)
+        assert not any(lies_in_text(each, where) for each in text.ranges for where in rows)
+
+
+def lies_in_text(text: TextRange, where: terms.IndexKey) -> bool:
+    """Whether a row is one of those of a text."""
+    return where.table == text.table and lies_in(text.filter_newest(""), where)
 
 
 @pytest.mark.parametrize(
@@ -212,30 +216,97 @@ def test_what_nearly_every_text_has_leads_nowhere(query: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "level", "table", "is_one_order"),
+    ("level", "query", "tables"),
     [
-        ("PatientName=*doe*", STUDY, "studies", True),
-        ("PatientName=*doe*&ModalitiesInStudy=CT", STUDY, "studiesByModality", True),
-        ("PatientName=*doe*&StudyDate=20240101-", STUDY, "studiesByStudyDate", False),
-        ("PatientName=*doe*", SERIES, "series", False),
-        ("PatientName=*doe*&Modality=CT", INSTANCE, "seriesByModality", False),
+        (STUDY, "PatientName=*doe*", []),
+        (STUDY, "PatientName=*doe*&ModalitiesInStudy=CT", []),
+        (STUDY, "PatientName=*doe*&StudyDate=20240101-", []),
+        (STUDY, "PatientName=*doe*&StudyDate=20240101-20240201", []),
+        (STUDY, "PatientName=*doe*&StudyDate=20240101-20240131", ["studiesByStudyDate"]),
+        (STUDY, "PatientID=*00042*&StudyDate=20240101", ["studiesByStudyDate"]),
+        (STUDY, "PatientName=*doe*&PatientBirthDate=19800101-19800131", ["studiesByPatientBirthDate"]),
+        (STUDY, "PatientName=*doe*&ReferringPhysicianName=x", ["studiesByReferringPhysicianName"]),
+        (STUDY, "PatientName=*doe*&StudyDescription=x", ["studiesByStudyDescription"]),
+        (SERIES, "PatientName=*doe*", []),
+        (SERIES, "PatientName=*doe*&SeriesDescription=x", []),
+        (SERIES, "PatientName=*doe*&SeriesDate=20240101", ["seriesBySeriesDate"]),
+        (INSTANCE, "PatientName=*doe*&Modality=CT", []),
     ],
 )
-def test_there_is_another_way_where_a_text_is_common(
-    query: str, level: SearchLevel, table: str, *, is_one_order: bool
-) -> None:
-    """Then its rows are too many to be gathered; where both ways have one order they can be joined."""
+def test_what_leads_where_a_text_is_common(level: SearchLevel, query: str, tables: list[str]) -> None:
+    """A few days or a whole value of a study; or else the text, row by row."""
     made = plan(query, level)
 
     assert made.text is not None
     assert made.text.lead is Lead.STUDIES
-    assert [scan.table for scan in made.scans] == [table]
-    assert made.is_one_order is is_one_order
+    assert [scan.table for scan in made.scans] == tables
+    assert made.lead is (Lead.SERIES if tables == ["seriesBySeriesDate"] else Lead.STUDIES)
 
 
-@pytest.mark.parametrize("query", ["PatientID=1&PatientName=*doe*", "StudyInstanceUID=1.2&PatientName=*doe*"])
-def test_a_whole_value_leads_before_a_piece(query: str) -> None:
-    assert plan(query).text is None
+@pytest.mark.parametrize(
+    ("query", "leads"),
+    [
+        ("PatientID=1&PatientName=*doe*", False),
+        ("StudyInstanceUID=1.2&PatientName=*doe*", False),
+        ("PatientBirthDate=19800101&PatientName=*doe*", False),
+        ("PatientBirthDate=19800101-19800102&PatientName=*doe*", True),
+        ("StudyDate=20240101&PatientName=*doe*", True),
+    ],
+)
+def test_a_whole_value_leads_before_a_piece(query: str, *, leads: bool) -> None:
+    """So does one date of birth, which few patients share; a study date has hundreds of patients."""
+    assert (plan(query).text is not None) is leads
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("Modality=CT", True),
+        ("Modality=C*,MR", True),
+        ("Modality=*", False),
+        ("Modality=&emptyvaluematching=true", False),
+        ("SeriesNumber=1", False),
+    ],
+)
+def test_a_study_without_the_modality_is_not_looked_into(query: str, *, expected: bool) -> None:
+    """It has no such series."""
+    matches = plan(f"{query}&StudyDate=20240101", SERIES).rest
+
+    assert any(match.attribute.keyword == "ModalitiesInStudy" for match in matches) is expected
+    values: Values = {"00080061": {"vr": "CS", "Value": ["CT", "SR"]}}
+    assert all(match.accepts(values) for match in matches if match.attribute.keyword == "ModalitiesInStudy")
+
+
+def test_a_text_is_read_from_any_place_on() -> None:
+    """What stands at a place or behind it, in order: no row twice, and none before."""
+    text = plan("PatientName=*an*").text
+    assert text is not None
+    rows = []
+    for number, name in enumerate(("An", "Ana^Nan", "Ana^Nan", "Hannah^Anna", "Ian", "Jan^Stan=Xan")):
+        alphabetic, _, ideographic = name.partition("=")
+        groups = {"Alphabetic": alphabetic, **({"Ideographic": ideographic} if ideographic else {})}
+        values: Values = {"00100010": {"vr": "PN", "Value": [groups]}}
+        level = LevelRow(7 + number, 7 + number, values, "")
+        rows += [
+            (place, where)
+            for where in terms.study_rows(StudyKey("p", f"1.2.{number}"), level)
+            for each in text.ranges
+            for place in each.places([where])
+        ]
+    rows.sort()
+    tables = [where.table for _, where in rows]
+
+    assert tables == sorted(tables, reverse=True)
+    assert len(rows) == 10
+    for at, (first, _) in enumerate(rows):
+        found = [
+            place
+            for each in text.ranges
+            for condition in each.filters_from(first)
+            for place, where in rows
+            if where.table == each.table and lies_in(condition, where)
+        ]
+        assert found == [place for place, _ in rows[at:]]
 
 
 def test_a_series_is_found_by_how_its_text_begins() -> None:

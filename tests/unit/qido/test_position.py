@@ -1,7 +1,6 @@
-"""Where something stands among results, and the text a client carries from page to page."""
+"""Where something stands among results, and how that is written."""
 
 import json
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 
 import pytest
 
@@ -65,14 +64,11 @@ def test_reading_begins_where_something_may_be_left(after: Position, expected: s
     [
         Start(("667c7639a0714b3c|1.2.4",)),
         Start(("667c7639a0714b3c|1.2.4", "667c7639a0714b3c|1.2.4.1", ALL_OF_IT), Way.GATHERED),
-        Start((), Way.SCANNED),
+        Start(("1p|doe^jane=03\t667c7639a0714b3c|1.2.4",), Way.SCANNED),
     ],
 )
 def test_a_cursor_comes_back_as_it_was(start: Start) -> None:
-    token = render_cursor(start, QUERY)
-
-    assert token.replace("-", "").replace("_", "").isalnum()
-    assert parse_cursor(token, QUERY) == start
+    assert parse_cursor(render_cursor(start, QUERY), QUERY) == start
 
 
 def test_without_a_cursor_it_is_the_first_page() -> None:
@@ -85,30 +81,25 @@ def test_a_cursor_of_another_search_is_refused() -> None:
         parse_cursor(render_cursor(Start(("a",)), QUERY), QUERY + " else")
 
 
-def encoded(content: object) -> str:
-    return urlsafe_b64encode(json.dumps(content).encode()).decode().rstrip("=")
-
-
-MARK = json.loads(urlsafe_b64decode(render_cursor(Start(("a",)), QUERY) + "==="))[0]
+MARK = json.loads(render_cursor(Start(("a",)), QUERY))[0]
 
 
 @pytest.mark.parametrize(
-    "token",
+    "cursor",
     [
         "x",
-        "!",
-        "ä",
-        "A" * 3_000,
-        encoded({}),
-        encoded([]),
-        encoded([MARK]),
-        encoded([MARK, "q", "a"]),
-        encoded([MARK, "", 1]),
-        encoded([MARK, "", "a", "b", "c", "d"]),
-        encoded([MARK, "", ["a"]]),
-        "W1tb" * 400,
+        "[",
+        "{}",
+        "[]",
+        "[" * 100_000,
+        json.dumps([MARK]),
+        json.dumps([MARK, "q", "a"]),
+        json.dumps([MARK, "", 1]),
+        json.dumps([MARK, "", "a", "b", "c", "d"]),
+        json.dumps([MARK, "", ["a"]]),
     ],
 )
-def test_garbage_is_refused(token: str) -> None:
+def test_garbage_is_refused(cursor: str) -> None:
+    """It may be of another version of the service."""
     with pytest.raises(BadRequest, match="cursor"):
-        parse_cursor(token, QUERY)
+        parse_cursor(cursor, QUERY)

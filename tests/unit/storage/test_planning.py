@@ -129,13 +129,106 @@ def test_a_study_that_changes_is_replaced_as_it_was_seen() -> None:
 
 def test_a_new_series_of_a_known_study() -> None:
     """Only what is new is inserted; the modality is new to the study too."""
-    modality: Values = {"00080060": {"vr": "CS", "Value": ["MR"]}}
-    modalities: Values = {"00080061": {"vr": "CS", "Value": ["CT"]}}
-    made = plan(known(modalities, s4=None), new("1.4", of_series=modality))
+    made = plan(known(modalities("CT"), s4=None), new("1.4", of_series=modality("MR")))
 
     assert made.study.after is not None
     assert made.study.after.values["00080061"] == {"vr": "CS", "Value": ["CT", "MR"]}
     assert (Kind.INSERT, "series|1.4", "*") in shape(made)
+
+
+def modality(*names: str) -> Values:
+    """What a series says of its modality."""
+    return {"00080060": {"vr": "CS", "Value": list(names)}} if names else {}
+
+
+def modalities(*names: str) -> Values:
+    """What a study says of those of its series."""
+    return {"00080061": {"vr": "CS", "Value": list(names)}}
+
+
+@pytest.mark.parametrize(
+    ("before", "arriving", "expected"),
+    [
+        (None, [modality("CT")], False),
+        (None, [modality("CT"), modality("MR")], False),
+        (modality("CT"), [modality("CT")], False),
+        (modality("CT"), [modality("MR"), modality("CT")], False),
+        (modality("CT"), [{}, {"00080060": {"vr": "CS"}}], False),
+        (modality(), [modality("CT")], False),
+        (modality("CT"), [modality("MR")], True),
+        (modality("CT"), [modality("CT"), modality("MR")], True),
+    ],
+)
+def test_only_a_modality_that_changes_makes_other_series_matter(
+    before: Values | None, arriving: list[Values], expected: bool
+) -> None:
+    """A store of new instances reads nothing more for it."""
+    instances = [new(number=number, of_series=values) for number, values in enumerate(arriving)]
+
+    assert planning.depends_on_all(known({}, s3=before, s4=modality("US")), instances) is expected
+
+
+@pytest.mark.parametrize(
+    ("others", "expected"),
+    [({}, ["MR"]), ({"1.4": "CT"}, ["CT", "MR"]), ({"1.4": "US", "1.5": "MR"}, ["MR", "US"])],
+)
+def test_the_modalities_of_a_study_are_those_that_its_series_have_now(
+    others: Mapping[str, str], expected: list[str]
+) -> None:
+    """The old modality of a series stays only while another series has it."""
+    rows = {uid: LevelRow(50, 40, modality(name), "") for uid, name in {"1.3": "CT", **others}.items()}
+    seen = known(modalities("CT", "US"), s3=modality("CT"))
+
+    made = plan(replace(seen, all_series=rows), new(of_series=modality("MR")))
+
+    assert made.study.after is not None
+    assert made.study.after.values == modalities(*expected)
+
+
+def test_what_depends_on_all_series_fails_when_one_changes() -> None:
+    """By the ETag of the study's row, whether what it says changes or not."""
+    rows = {uid: LevelRow(50, 40, modality("CT"), "") for uid in ("1.3", "1.4")}
+    less, same = (known(modalities(*names), s3=modality("CT")) for names in (["CT"], ["CT", "MR"]))
+
+    changing = plan(replace(less, all_series=rows), new(of_series=modality("MR")))
+    staying = plan(replace(same, all_series=rows), new(of_series=modality("MR")))
+
+    assert shape(changing)[:3] == [
+        (Kind.REPLACE, "study", "study"),
+        (Kind.DELETE, OLD_ANCHOR, "*"),
+        (Kind.INSERT, NEW_ANCHOR, "*"),
+    ]
+    assert shape(staying)[:2] == [(Kind.MERGE, "study", "study"), (Kind.MERGE, OLD_ANCHOR, "*")]
+    assert of_row(staying, "study") == {}
+
+
+@pytest.mark.parametrize(
+    ("before", "arriving", "expected"),
+    [
+        (None, modality("CT"), True),
+        ({}, modality("CT"), True),
+        (None, {}, False),
+        ({}, {}, False),
+        (modality("CT"), modality("CT"), False),
+        (modality("CT"), text("0008103E", "new"), False),
+    ],
+)
+def test_whoever_changes_the_modalities_of_series_touches_the_row_of_the_study(
+    before: Values | None, arriving: Values, expected: bool
+) -> None:
+    """So that whoever has read all series notices; other stores do not get in the way."""
+    made = plan(known(modalities("CT"), s3=before), new(of_series=arriving))
+
+    assert ((Kind.MERGE, "study", "*") in shape(made)) is expected
+    assert (Kind.MERGE, OLD_ANCHOR, "*") in shape(made)
+
+
+def test_instances_of_two_modalities_in_one_new_series_leave_the_last() -> None:
+    """As the series does (API rules section 8.8)."""
+    made = plan(known(None, s3=None), new(of_series=modality("CT")), new(number=2, of_series=modality("MR")))
+
+    assert made.study.after is not None
+    assert made.study.after.values == modalities("MR")
 
 
 @pytest.mark.parametrize(
@@ -174,17 +267,17 @@ def test_a_series_takes_values_of_its_own_instances_only() -> None:
 
 
 @pytest.mark.parametrize(
-    ("modalities", "expected"),
+    ("named", "expected"),
     [
         ([], {"1": {"vr": "LO"}}),
         (["MR", "CT", "MR"], {"1": {"vr": "LO"}, "00080061": {"vr": "CS", "Value": ["CT", "MR"]}}),
     ],
 )
-def test_modalities_are_sorted_and_each_there_once(modalities: list[str], expected: Values) -> None:
+def test_modalities_are_sorted_and_each_there_once(named: list[str], expected: Values) -> None:
     """API rules section 8.7."""
     before: Values = {"1": {"vr": "LO"}, "00080061": {"vr": "CS", "Value": ["US"]}}
 
-    assert planning.with_modalities(before, modalities) == expected
+    assert planning.with_modalities(before, named) == expected
 
 
 def test_the_pending_change_names_every_search_row() -> None:
