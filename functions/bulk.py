@@ -7,8 +7,8 @@ import azure.functions as func
 from functions.edge import Call, register
 from functions.service import service
 from functions.wado import INSTANCE, SERIES, STUDY, conditions_of
-from shared.wado.bulk import BulkAsked, retrieve_bulk
-from shared.wado.bulk_all import retrieve_all_bulk
+from shared.wado.bulk.all import retrieve_all_bulk
+from shared.wado.bulk.one import BulkAsked, retrieve_bulk
 from shared.web.accept import choose
 from shared.web.answer import Answer
 from shared.web.offers import ALL_BULK_OFFERS

@@ -11,9 +11,9 @@ from functions.service import service
 from functions.wado import INSTANCE, SERIES, STUDY, conditions_of
 from shared.errors import BadRequest
 from shared.wado.frames import parse_frames
-from shared.wado.render_params import THUMBNAIL, Wish, parse_rendered
-from shared.wado.rendered import RenderAsked, retrieve_rendered
-from shared.wado.rendered_all import retrieve_rendered_all
+from shared.wado.rendered.one import RenderAsked, retrieve_rendered
+from shared.wado.rendered.parameters import THUMBNAIL, Wish, parse_rendered
+from shared.wado.rendered.several import retrieve_rendered_all
 from shared.web.answer import Answer
 from shared.web.warnings import render_warning
 

@@ -13,7 +13,7 @@ from shared.storage import keys
 from shared.storage.anchors import NO_BULK
 from shared.storage.connection import resolve
 from shared.storage.storage import Storage, Times, open_storage
-from shared.wado.workers import Workers
+from shared.wado.converted.workers import Workers
 from shared.web.links import own_origin
 
 SETTINGS: Final = read_settings(os.environ)

@@ -10,8 +10,8 @@ from functions.service import service
 from shared.wado.content import Asked
 from shared.wado.forms import retrieve_in_form
 from shared.wado.frames import parse_frames, retrieve_frames
-from shared.wado.metadata import retrieve_metadata
-from shared.wado.texts import Wish
+from shared.wado.metadata.retrieve import retrieve_metadata
+from shared.wado.metadata.texts import Wish
 from shared.web.accept import Choice, Offer, choose
 from shared.web.answer import Answer
 from shared.web.compress import compressed, takes_gzip

@@ -25,6 +25,9 @@ from shared.web.query import SearchRequest
 MAX_ROWS = 1_000_000
 """Table rows that are read for one count; most of them are keys alone."""
 
+MAX_SECONDS = 20.0
+"""More than for a search: what is left out here cannot be asked for by a link."""
+
 
 @dataclass(frozen=True, slots=True)
 class Counted:
@@ -42,7 +45,7 @@ async def count(storage: Storage, resource: Resource, request: SearchRequest) ->
         BadRequest: An attribute cannot be searched here, or a value is impossible.
     """
     matches = make_matches(request.filters, resource.levels, fuzzy=request.fuzzy, several=request.several)
-    budget = Budget(MAX_ROWS)
+    budget = Budget(MAX_ROWS, MAX_SECONDS)
     number = await _count(storage, resource, matches, budget)
     return Counted(number, not budget.is_ended)
 

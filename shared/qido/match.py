@@ -45,6 +45,9 @@ from shared.storage.rows import Values
 from shared.storage.terms import Kind, fold
 from shared.web.query import Filter, not_queryable
 
+MAX_WILD = 32
+"""Values of one list that may have wild cards: each is compared with every row that is read."""
+
 NO_UID = "-"
 """Stands for what cannot be a UID, so that nothing has it."""
 
@@ -181,7 +184,9 @@ def _like(key: _Asked, kind: Kind, texts: Sequence[str]) -> Match:
         globs = tuple(glob for glob in globs if not glob.is_any)
     if not globs or any(glob.is_any for glob in globs):
         return key.match(Anything())
-    pattern = Texts(kind, globs, every)
+    pattern = Texts.of(kind, globs, every=every)
+    if len(pattern.wild) > MAX_WILD:
+        raise BadRequest(f"Invalid query: AttributeId {key.item.key} has more than {MAX_WILD} wild cards.")
     # Where each has to be there, each alone leads to all.
     leading = globs[:1] if every else globs
     if all(glob.is_plain for glob in leading):
@@ -192,7 +197,7 @@ def _like(key: _Asked, kind: Kind, texts: Sequence[str]) -> Match:
 def _uid_match(key: _Asked) -> Match:
     uids = [uid for uid in map(trim_uid, key.item.items()) if set(uid) <= set("0123456789.")]
     found = tuple(dict.fromkeys(uids)) or (NO_UID,)
-    return key.match(Texts(Kind.TEXT, tuple(Glob((uid,)) for uid in found)), exact=found)
+    return key.match(Texts(Kind.TEXT, frozenset(found)), exact=found)
 
 
 def _date_match(key: _Asked) -> Match:

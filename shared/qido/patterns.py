@@ -49,15 +49,26 @@ class Texts:
     """Matches whole values, but for wild cards."""
 
     kind: Kind
-    wanted: tuple[Glob, ...]
+    plain: frozenset[str]
+    """What has no wild card. A list may have a thousand, and is compared with every row that is read."""
+
+    wild: tuple[Glob, ...] = ()
     every: bool = False
     """Whether each has to be among the values, instead of any (PS3.4 section C.2.2.2.8)."""
+
+    @classmethod
+    def of(cls, kind: Kind, wanted: Sequence[Glob], *, every: bool = False) -> "Texts":
+        """Match what is like one of these, or like each of them."""
+        plain = frozenset(glob.pieces[0] for glob in wanted if glob.is_plain)
+        return cls(kind, plain, tuple(glob for glob in wanted if not glob.is_plain), every)
 
     def accepts(self, values: Values, attribute: Attribute, /) -> bool:
         """Whether values of the attribute are as wanted."""
         found = _terms(self.kind, values, attribute)
-        among = (any(glob.fits(text) for text in found) for glob in self.wanted)
-        return all(among) if self.every else any(among)
+        among = (any(map(glob.fits, found)) for glob in self.wild)
+        if self.every:
+            return self.plain.issubset(found) and all(among)
+        return not self.plain.isdisjoint(found) or any(among)
 
 
 @dataclass(frozen=True, slots=True)

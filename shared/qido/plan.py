@@ -42,6 +42,9 @@ NARROW_DAYS = 31
 LONG_PIECE = 3
 """Characters of a text that few enough share; where it begins or ends counts as one."""
 
+MOST_TERMS = 32
+"""Values of a list that lead, each by a range of its own. Who lists more modalities means nearly all."""
+
 
 class Lead(Enum):
     """What the rows of a scan stand for."""
@@ -225,6 +228,8 @@ class _Query:
                 return None
             scan = date_scan(step.table, self.partition, *match.dates)
             return Plan(step.lead, (scan,), rest=self.matches, date=match)
+        if len(match.exact) > MOST_TERMS:
+            return None
         scans = tuple(term_scan(step.table, self.partition, term) for term in match.exact)
         return Plan(step.lead, scans, rest=self.matches) if scans else None
 

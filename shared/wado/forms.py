@@ -5,10 +5,10 @@ from dataclasses import replace
 from shared.errors import NotAcceptable
 from shared.storage.keys import Scope
 from shared.storage.storage import Storage
-from shared.wado.bulk_all import retrieve_all_bulk
+from shared.wado.bulk.all import retrieve_all_bulk
 from shared.wado.content import Asked
+from shared.wado.converted.workers import Workers
 from shared.wado.retrieve import retrieve
-from shared.wado.workers import Workers
 from shared.wado.zipped import retrieve_zip
 from shared.web.answer import Answer
 from shared.web.offers import OCTETS, ZIP

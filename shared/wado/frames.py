@@ -11,11 +11,11 @@ from shared.storage.blobs import BlobMissing
 from shared.storage.keys import Scope
 from shared.storage.storage import Storage
 from shared.wado.content import MAX_TRIES, Asked, Content, Piece, answer_with, lost
-from shared.wado.converting import INCONVERTIBLE, can_make_frame
+from shared.wado.converted.frames import answer_made
+from shared.wado.converted.rules import INCONVERTIBLE, can_make_frame
+from shared.wado.converted.workers import Workers
 from shared.wado.frame_bytes import Chosen, frame_bytes, read_frame
 from shared.wado.indexes import Indexed, find_index, read_indexed
-from shared.wado.made_frames import answer_made
-from shared.wado.workers import Workers
 from shared.web.accept import Form
 from shared.web.answer import Answer
 from shared.web.multipart import closing, multipart_type, part_type

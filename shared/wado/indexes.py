@@ -13,7 +13,7 @@ from shared.storage import archive
 from shared.storage.keys import Scope
 from shared.storage.rows import FRAMES, LOCATION, InstanceRow
 from shared.storage.storage import KnownFrames, Storage
-from shared.wado.described import read_index
+from shared.wado.converted.described import read_index
 
 SHORT_BYTES: Final = 1024
 """An encoded index up to here, as that of any frames without compression, comes with the row each time."""

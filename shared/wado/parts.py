@@ -13,11 +13,11 @@ from shared.storage.keys import Scope
 from shared.storage.rows import FRAMES, LOCATION, METADATA, InstanceRow
 from shared.storage.storage import Storage
 from shared.wado.content import READ_AHEAD
-from shared.wado.converting import INCONVERTIBLE, can_make_file
-from shared.wado.instances import Converted, check_convertible, convert_instance
-from shared.wado.pixel_streams import MAX_NATIVE_BYTES
+from shared.wado.converted.files import Converted, check_convertible, convert_instance
+from shared.wado.converted.pixels import MAX_NATIVE_BYTES
+from shared.wado.converted.rules import INCONVERTIBLE, can_make_file
+from shared.wado.converted.workers import Workers
 from shared.wado.runs import Run, read_run, runs
-from shared.wado.workers import Workers
 from shared.web.links import Links
 from shared.web.multipart import DICOM, closing, part_head, part_type
 

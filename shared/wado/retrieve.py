@@ -21,11 +21,11 @@ from shared.wado.content import (
     literal,
     lost,
 )
-from shared.wado.converting import INCONVERTIBLE, MADE_BY, MAX_WHOLE_BYTES, can_make_file
-from shared.wado.instances import Converted
+from shared.wado.converted.files import Converted
+from shared.wado.converted.rules import INCONVERTIBLE, MADE_BY, MAX_WHOLE_BYTES, can_make_file
+from shared.wado.converted.workers import Workers
 from shared.wado.parts import Conversion, Found, convert_one, converted_parts, stored_parts
 from shared.wado.runs import by_place
-from shared.wado.workers import Workers
 from shared.web.accept import Form
 from shared.web.answer import Answer
 from shared.web.etag import strong_etag

@@ -13,10 +13,10 @@ from shared.errors import BadRequest, NotAcceptable
 from shared.storage.keys import Scope
 from shared.storage.storage import Storage
 from shared.wado.content import Asked
-from shared.wado.render_params import parse_uri_frame, parse_uri_rendered
-from shared.wado.rendered import RenderAsked, retrieve_rendered
+from shared.wado.converted.workers import Workers
+from shared.wado.rendered.one import RenderAsked, retrieve_rendered
+from shared.wado.rendered.parameters import parse_uri_frame, parse_uri_rendered
 from shared.wado.retrieve import retrieve
-from shared.wado.workers import Workers
 from shared.web.accept import ANY_SYNTAX, Choice, Form, MediaRange, choose, parse_accept
 from shared.web.answer import Answer
 from shared.web.offers import FILE, URI_OFFERS

@@ -9,8 +9,8 @@ from shared.qido.search import Asker, Resource, search
 from shared.storage.keys import Scope, StudyKey
 from shared.storage.storage import Storage
 from shared.wado.content import Asked
+from shared.wado.converted.workers import Workers
 from shared.wado.retrieve import retrieve
-from shared.wado.workers import Workers
 from shared.web.accept import choose, parse_accept
 from shared.web.links import Links
 from shared.web.offers import INSTANCE_OFFERS

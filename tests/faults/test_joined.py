@@ -20,10 +20,10 @@ from shared.storage.summaries import read_anchors
 from shared.storage.tables import Row, merge
 from shared.storage.tables import replace as replace_row
 from shared.upkeep.refresh import Outcome, refresh
-from shared.wado.joined import retrieve_joined
-from shared.wado.metadata import retrieve_metadata
-from shared.wado.texts import Wish
-from shared.wado.workers import Workers
+from shared.wado.converted.workers import Workers
+from shared.wado.metadata.joined import retrieve_joined
+from shared.wado.metadata.retrieve import retrieve_metadata
+from shared.wado.metadata.texts import Wish
 from shared.web.answer import Answer
 from shared.web.links import Links
 from shared.web.offers import DICOM_JSON

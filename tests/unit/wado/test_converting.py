@@ -6,7 +6,7 @@ import pytest
 
 from shared.dicom.codecs import DamagedPixels, UnsupportedPixels
 from shared.dicom.codecs.syntaxes import EXPLICIT_BIG, EXPLICIT_LITTLE, JPEG_2000_LOSSLESS, JPEG_BASELINE
-from shared.wado.converting import (
+from shared.wado.converted.rules import (
     MAX_WHOLE_BYTES,
     SPARE_BYTES,
     bytes_needed,
@@ -15,7 +15,7 @@ from shared.wado.converting import (
     depth_for,
     turns_words,
 )
-from shared.wado.workers import Workers
+from shared.wado.converted.workers import Workers
 from tests.unit.dicom.codecs.making import colour, grey
 
 FRAME = grey(1000, 1000, 16)

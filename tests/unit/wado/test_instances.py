@@ -12,8 +12,8 @@ from shared.storage.rows import FRAMES, LOCATION, METADATA
 from shared.storage.storage import Storage, Times, open_storage
 from shared.stow.checks import Rules, Taken
 from shared.stow.store import store
-from shared.wado.instances import Converted, convert_instance
-from shared.wado.workers import MAX_HELD_BYTES, Workers
+from shared.wado.converted.files import Converted, convert_instance
+from shared.wado.converted.workers import MAX_HELD_BYTES, Workers
 from shared.web.multipart import Event, PartBegin, PartBytes, PartEnd
 from shared.web.offers import EXPLICIT_LITTLE
 from tests.factories import IMPLICIT, make

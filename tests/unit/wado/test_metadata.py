@@ -1,7 +1,7 @@
 """Entity tags of metadata (API rules section 7.3)."""
 
 from shared.storage.keys import Scope, study_key
-from shared.wado.metadata import make_etag
+from shared.wado.metadata.retrieve import make_etag
 
 KEY = study_key("p", "1")
 

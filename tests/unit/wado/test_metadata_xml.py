@@ -5,8 +5,8 @@ import tracemalloc
 from collections.abc import AsyncGenerator, Iterable
 from functools import partial
 
-from shared.wado.metadata_xml import BYTES_FOR_EACH, documents
-from shared.wado.workers import Workers, given
+from shared.wado.converted.workers import Workers, given
+from shared.wado.metadata.xml import BYTES_FOR_EACH, documents
 from tests.unit.wado.test_workers import Gate, until
 
 TEXT = b'{"00540016":{"vr":"SQ","Value":[' + b",".join([b"{}"] * 100_000) + b"]}}"

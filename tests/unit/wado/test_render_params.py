@@ -4,7 +4,7 @@ import pytest
 
 from shared.dicom.codecs import Profile, RenderOptions, Viewport, Window
 from shared.errors import BadRequest, NotAcceptable
-from shared.wado.render_params import (
+from shared.wado.rendered.parameters import (
     ANNOTATIONS_LEFT_OUT,
     PLAIN,
     THUMBNAIL,

@@ -15,10 +15,10 @@ from shared.storage.rows import LOCATION
 from shared.storage.storage import Storage, Times, open_storage
 from shared.stow.checks import Rules, Taken
 from shared.stow.store import store
-from shared.wado.render_params import PLAIN
-from shared.wado.rendered import RenderAsked, retrieve_rendered
-from shared.wado.rendered_all import retrieve_rendered_all
-from shared.wado.workers import Workers
+from shared.wado.converted.workers import Workers
+from shared.wado.rendered.one import RenderAsked, retrieve_rendered
+from shared.wado.rendered.parameters import PLAIN
+from shared.wado.rendered.several import retrieve_rendered_all
 from shared.web.accept import parse_accept
 from shared.web.answer import Answer
 from shared.web.links import Links

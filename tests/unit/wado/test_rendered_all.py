@@ -3,7 +3,7 @@
 import pytest
 
 from shared.storage.rows import InstanceRow, Location
-from shared.wado.rendered_all import representatives
+from shared.wado.rendered.several import representatives
 
 
 def _rows(*sizes: int) -> list[InstanceRow]:

@@ -16,9 +16,9 @@ from shared.storage.storage import Storage, Times, open_storage
 from shared.stow.checks import Rules, Taken
 from shared.stow.store import store
 from shared.wado.content import Asked
+from shared.wado.converted.workers import Workers
 from shared.wado.frames import retrieve_frames
 from shared.wado.retrieve import retrieve
-from shared.wado.workers import Workers
 from shared.web.accept import choose, parse_accept
 from shared.web.answer import Answer
 from shared.web.links import Links

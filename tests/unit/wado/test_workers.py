@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from shared.wado.workers import MAX_HELD_BYTES, SMALL_BYTES, Job, Workers, given, in_order
+from shared.wado.converted.workers import MAX_HELD_BYTES, SMALL_BYTES, Job, Workers, given, in_order
 
 PATIENCE_SECONDS = 10
 

@@ -3,7 +3,7 @@
 import pytest
 
 from shared.errors import NotAcceptable
-from shared.wado.converting import can_make_file, can_make_frame
+from shared.wado.converted.rules import can_make_file, can_make_frame
 from shared.web.accept import choose, parse_accept
 from shared.web.offers import EXPLICIT_LITTLE, FILE, INSTANCE_OFFERS, STUDY_OFFERS, choose_frames, settle
 

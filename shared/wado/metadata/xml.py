@@ -8,7 +8,7 @@ from typing import Final
 
 from shared.dicom.xml import render_xml
 from shared.errors import NotAcceptable
-from shared.wado.workers import Workers, given
+from shared.wado.converted.workers import Workers, given
 from shared.web.multipart import closing, part_head
 from shared.web.offers import DICOM_XML
 

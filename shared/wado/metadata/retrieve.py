@@ -11,10 +11,10 @@ from shared.storage.keys import Scope
 from shared.storage.rows import METADATA, InstanceRow
 from shared.storage.storage import Storage
 from shared.storage.summaries import SOON, read_anchors, wake_aside
-from shared.wado import joined
-from shared.wado.metadata_xml import documents
-from shared.wado.texts import ROWS_AT_ONCE, Pages, Texts, Wish, in_line, texts_of
-from shared.wado.workers import Workers
+from shared.wado.converted.workers import Workers
+from shared.wado.metadata import joined
+from shared.wado.metadata.texts import ROWS_AT_ONCE, Pages, Texts, Wish, in_line, texts_of
+from shared.wado.metadata.xml import documents
 from shared.web.answer import Answer
 from shared.web.etag import is_match
 from shared.web.multipart import boundary_for, multipart_type

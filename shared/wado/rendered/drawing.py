@@ -33,12 +33,12 @@ from shared.storage.ahead import ended
 from shared.storage.archive import read_metadata
 from shared.storage.rows import BULK, FRAMES, LOCATION, METADATA, InstanceRow
 from shared.storage.storage import Storage
-from shared.wado.converting import bytes_needed, depth_for
+from shared.wado.bulk.values import BulkValue, read_bulk_index, reader_of
+from shared.wado.converted.frames import as_read, is_in_words, read_stored
+from shared.wado.converted.rules import bytes_needed, depth_for
+from shared.wado.converted.workers import Job, Workers, given, in_order
 from shared.wado.frame_bytes import Chosen, frame_bytes
-from shared.wado.made_frames import as_read, is_in_words, read_stored
 from shared.wado.noted import BYTES_TO_NOTE, Noted, note_showing
-from shared.wado.values import BulkValue, read_bulk_index, reader_of
-from shared.wado.workers import Job, Workers, given, in_order
 
 NEEDED: Final = (*LOCATION, *FRAMES, *METADATA, *BULK)
 """What must be read of an instance's row."""

@@ -33,10 +33,10 @@ from shared.dicom.meta import Front
 from shared.dicom.rewrite import NUMBER_BYTES, PixelHead, Rewritten, rewrite
 from shared.storage.rows import InstanceRow
 from shared.wado.content import literal
-from shared.wado.converting import MAX_WHOLE_BYTES, bytes_needed, convert, depth_for, turns_words
-from shared.wado.described import Described
+from shared.wado.converted.described import Described
+from shared.wado.converted.rules import MAX_WHOLE_BYTES, bytes_needed, convert, depth_for, turns_words
+from shared.wado.converted.workers import Job, Workers, given, in_order
 from shared.wado.reading import Reading
-from shared.wado.workers import Job, Workers, given, in_order
 from shared.web.offers import EXPLICIT_LITTLE
 
 MAX_TAIL_BYTES: Final = 16 * 1024 * 1024

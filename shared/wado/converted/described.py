@@ -11,8 +11,8 @@ from shared.storage import keys
 from shared.storage.archive import read_metadata
 from shared.storage.rows import InstanceRow
 from shared.storage.storage import Storage
+from shared.wado.converted.workers import Workers, given
 from shared.wado.noted import BYTES_TO_NOTE, note_description
-from shared.wado.workers import Workers, given
 
 
 @dataclass(frozen=True, slots=True)

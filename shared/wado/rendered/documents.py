@@ -12,9 +12,9 @@ from shared.dicom.frames import ITEM_HEADER_BYTES, FrameIndex
 from shared.storage import keys
 from shared.storage.rows import InstanceRow
 from shared.storage.storage import Storage
+from shared.wado.bulk.values import BulkValue, read_bulk_index, reader_of
 from shared.wado.content import Content, Piece
-from shared.wado.described import read_index
-from shared.wado.values import BulkValue, read_bulk_index, reader_of
+from shared.wado.converted.described import read_index
 from shared.web.offers import is_video, video_type
 from shared.web.pictures import PDF, XML
 

@@ -18,9 +18,9 @@ from shared.storage.keys import Scope
 from shared.storage.rows import BULK, FRAMES, LOCATION, InstanceRow
 from shared.storage.storage import Storage
 from shared.storage.summaries import read_anchors
-from shared.wado.described import read_index
+from shared.wado.bulk.values import BulkValue, read_bulk_index
+from shared.wado.converted.described import read_index
 from shared.wado.reading import Reading
-from shared.wado.values import BulkValue, read_bulk_index
 from shared.web.accept import ANY_SYNTAX, Choice
 from shared.web.answer import Answer
 from shared.web.links import Links

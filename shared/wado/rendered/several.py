@@ -20,9 +20,16 @@ from shared.storage.keys import Scope
 from shared.storage.rows import InstanceRow
 from shared.storage.storage import Storage
 from shared.wado.content import MAX_TRIES, Content, answer_unchanged, lost
-from shared.wado.converting import INCONVERTIBLE
-from shared.wado.rendered import RENDERED_BY, Drawer, RenderAsked, answer_pictures, part_of, retrieve_rendered
-from shared.wado.workers import Job, Workers, in_order
+from shared.wado.converted.rules import INCONVERTIBLE
+from shared.wado.converted.workers import Job, Workers, in_order
+from shared.wado.rendered.one import (
+    RENDERED_BY,
+    Drawer,
+    RenderAsked,
+    answer_pictures,
+    part_of,
+    retrieve_rendered,
+)
 from shared.web.accept import Choice, Form
 from shared.web.answer import Answer
 from shared.web.multipart import boundary_for, closing, multipart_type

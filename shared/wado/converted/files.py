@@ -17,9 +17,8 @@ from shared.storage import keys
 from shared.storage.ahead import close, ended, primed
 from shared.storage.rows import InstanceRow
 from shared.storage.storage import Storage
-from shared.wado.converting import MAX_WHOLE_BYTES
-from shared.wado.described import read_described, read_index
-from shared.wado.pixel_streams import (
+from shared.wado.converted.described import read_described, read_index
+from shared.wado.converted.pixels import (
     REWRITING,
     Begun,
     Source,
@@ -28,8 +27,9 @@ from shared.wado.pixel_streams import (
     rewrite_elements,
     sliced,
 )
+from shared.wado.converted.rules import MAX_WHOLE_BYTES
+from shared.wado.converted.workers import Workers
 from shared.wado.reading import Reading
-from shared.wado.workers import Workers
 from shared.web.offers import EXPLICIT_LITTLE
 
 MAX_ELEMENTS_BYTES: Final = 64 * 1024 * 1024

@@ -29,12 +29,12 @@ from shared.wado.content import (
     literal,
     lost,
 )
-from shared.wado.converting import INCONVERTIBLE, MAX_WHOLE_BYTES
-from shared.wado.described import read_index
-from shared.wado.documents import find_document
-from shared.wado.drawing import NEEDED, draw
+from shared.wado.converted.described import read_index
+from shared.wado.converted.rules import INCONVERTIBLE, MAX_WHOLE_BYTES
+from shared.wado.converted.workers import Workers
 from shared.wado.frame_bytes import Chosen
-from shared.wado.workers import Workers
+from shared.wado.rendered.documents import find_document
+from shared.wado.rendered.drawing import NEEDED, draw
 from shared.web.accept import Choice, Form, MediaRange
 from shared.web.answer import Answer
 from shared.web.links import Links

@@ -29,10 +29,17 @@ from shared.wado.content import (
     answer_with,
     literal,
 )
-from shared.wado.converting import MADE_BY, MAX_WHOLE_BYTES, bytes_needed, convert, depth_for, turns_words
-from shared.wado.described import read_described
+from shared.wado.converted.described import read_described
+from shared.wado.converted.rules import (
+    MADE_BY,
+    MAX_WHOLE_BYTES,
+    bytes_needed,
+    convert,
+    depth_for,
+    turns_words,
+)
+from shared.wado.converted.workers import Job, Workers, given, in_order
 from shared.wado.frame_bytes import Chosen, frame_bytes, read_frame
-from shared.wado.workers import Job, Workers, given, in_order
 from shared.web.accept import Form
 from shared.web.answer import Answer
 from shared.web.multipart import closing, multipart_type, part_type, total_length

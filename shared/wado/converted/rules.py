@@ -17,7 +17,7 @@ from shared.dicom.codecs import (
 )
 from shared.dicom.codecs.syntaxes import EXPLICIT_BIG, EXPLICIT_LITTLE
 from shared.dicom.errors import NotDicom
-from shared.wado.workers import MAX_WORK_BYTES, Workers
+from shared.wado.converted.workers import MAX_WORK_BYTES, Workers
 
 INCONVERTIBLE: Final = (PixelError, NotDicom)
 """What is raised where something cannot be converted, or is too large for it."""

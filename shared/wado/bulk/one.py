@@ -17,11 +17,11 @@ from shared.storage.blobs import BlobMissing
 from shared.storage.keys import Scope
 from shared.storage.rows import BULK, FRAMES, LOCATION
 from shared.storage.storage import Storage
+from shared.wado.bulk.values import PIXELS, BulkValue, read_bulk_index, reader_of
 from shared.wado.content import MAX_TRIES, Asked, Content, Piece, answer_with, lost
-from shared.wado.described import read_index
+from shared.wado.converted.described import read_index
+from shared.wado.converted.workers import Workers
 from shared.wado.frames import retrieve_frames
-from shared.wado.values import PIXELS, BulkValue, read_bulk_index, reader_of
-from shared.wado.workers import Workers
 from shared.web.accept import ANY_SYNTAX, Choice, Form, MediaRange, Offer, choose
 from shared.web.answer import Answer
 from shared.web.links import Links

@@ -22,7 +22,7 @@ from shared.storage.blobs import BlobMissing
 from shared.storage.keys import Scope
 from shared.storage.rows import METADATA
 from shared.storage.storage import Storage
-from shared.wado.texts import ROWS_AT_ONCE, Wish, in_line, texts_of
+from shared.wado.metadata.texts import ROWS_AT_ONCE, Wish, in_line, texts_of
 from shared.web import splice
 from shared.web.answer import Answer
 from shared.web.compress import LEVEL

@@ -1,0 +1,1 @@
+"""Bulk data: one value, or all of a resource."""

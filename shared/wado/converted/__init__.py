@@ -1,0 +1,1 @@
+"""Instances and frames in another transfer syntax."""

@@ -1,0 +1,1 @@
+"""Pictures of frames, and documents as they are."""
