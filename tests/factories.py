@@ -2,6 +2,7 @@
 
 import io
 import random
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ RLE = "1.2.840.10008.1.2.5"
 DICOM_PART = "Content-Type: application/dicom"
 BOUNDARY = "0f3cf5c0-70e0-41ef-baef-c6f9f65ec3e1"
 PREAMBLE_BYTES = 128
+
+_SETTINGS = threading.RLock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +74,18 @@ def make_dataset(**attributes: object) -> Dataset:
 
 @contextmanager
 def unchecked() -> Iterator[None]:
-    """Let pydicom read and write values as they are, however wrong."""
+    """Let pydicom read and write values as they are, however wrong.
+
+    One thread at a time, as all share its settings.
+    """
     settings = config.settings
-    before = settings.reading_validation_mode, settings.writing_validation_mode
-    settings.reading_validation_mode = settings.writing_validation_mode = config.IGNORE
-    try:
-        yield
-    finally:
-        settings.reading_validation_mode, settings.writing_validation_mode = before
+    with _SETTINGS:
+        before = settings.reading_validation_mode, settings.writing_validation_mode
+        settings.reading_validation_mode = settings.writing_validation_mode = config.IGNORE
+        try:
+            yield
+        finally:
+            settings.reading_validation_mode, settings.writing_validation_mode = before
 
 
 def _usual() -> dict[str, object]:

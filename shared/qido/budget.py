@@ -10,7 +10,7 @@ MAX_ROWS = 50_000
 """Table rows that one search may read."""
 
 MAX_SECONDS = 10.0
-"""Half of what Python's dicomweb-client waits for an answer (clients section 2.5): the datasets take time too."""
+"""Half of what Python's dicomweb-client waits (clients section 2.5): the datasets of a page take time too."""
 
 
 @dataclass(slots=True)

@@ -20,6 +20,9 @@ from shared.web.links import Links
 READS_AT_ONCE = 16
 """Studies counted, or metadata read, side by side."""
 
+MADE_AT_ONCE = 100
+"""Datasets made before other requests have their turn: a page of 5,000 takes the processor a while."""
+
 Counts = Mapping[str, int]
 """How many instances each series of a study has."""
 
@@ -83,7 +86,11 @@ async def make_datasets(
         studies = list(dict.fromkeys(hit.study for hit in hits))
         counted = await asyncio.gather(*map(maker.counts, studies))
         counts = dict(zip(studies, counted, strict=True))
-    return await asyncio.gather(*(maker.make(hit, counts.get(hit.study, {})) for hit in hits))
+    made: list[Dataset] = []
+    for at in range(0, len(hits), MADE_AT_ONCE):
+        some = hits[at : at + MADE_AT_ONCE]
+        made += await asyncio.gather(*(maker.make(hit, counts.get(hit.study, {})) for hit in some))
+    return made
 
 
 def _url(hit: Hit, links: Links) -> str:

@@ -14,6 +14,8 @@ from shared.storage.terms import END, START
 
 ANY = "*"
 ONE = "?"
+SEPARATOR = "^"
+"""Between the components of a name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,12 @@ class Glob:
                 return False
             at = found + len(piece)
         return True
+
+    def shorter(self) -> "Glob | None":
+        """`x` for the name pattern `x^*`: what ends there has no separator (PS3.5 section 6.2.1)."""
+        if len(self.pieces) == 1 or self.pieces[-1] or not self.pieces[-2].endswith(SEPARATOR):
+            return None
+        return Glob((*self.pieces[:-2], self.pieces[-2].rstrip(SEPARATOR)))
 
     def fragments(self) -> tuple[str, ...]:
         """The literal texts in it, with START and END where they begin or end whatever fits."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from shared.dicom.tags import SEARCHABLE, TIMES_OF_DATES, Attribute, SearchLevel
 from shared.dicom.uid import trim_uid
 from shared.errors import BadRequest
-from shared.qido.globs import Glob
+from shared.qido.globs import ANY, Glob
 from shared.qido.moments import (
     EARLIEST_DATE,
     EARLIEST_TIME,
@@ -166,7 +166,7 @@ def _code_match(key: _Asked) -> Match:
 def _name_match(key: _Asked) -> Match:
     text = key.item.text()
     if not key.fuzzy:
-        return _like(key, Kind.NAME, (text,))
+        return _like_name(key, Glob.parse(fold(Kind.NAME, text)))
     if '"' in text:
         raise BadRequest(f"Invalid query: a fuzzy search by '{key.attribute.keyword}' cannot have quotes.")
     words = Words.parse(text)
@@ -175,6 +175,15 @@ def _name_match(key: _Asked) -> Match:
     if not words.words:
         raise BadRequest(f"Invalid query: AttributeId {key.item.key} has no value.")
     return key.match(words, fragments=tuple(piece for word in words.words for piece in word.literals()))
+
+
+def _like_name(key: _Asked, glob: Glob) -> Match:
+    """Match a name; `doe^*` is what a name form sends where only a family name was filled in."""
+    shorter = glob.shorter()
+    if shorter is None or not any(shorter.pieces):
+        return _like(key, Kind.NAME, (ANY.join(glob.pieces),))
+    begun = Glob((*shorter.pieces, ""))
+    return key.match(Texts.of(Kind.NAME, (glob, shorter)), fragments=begun.fragments())
 
 
 def _like(key: _Asked, kind: Kind, texts: Sequence[str]) -> Match:
@@ -186,7 +195,10 @@ def _like(key: _Asked, kind: Kind, texts: Sequence[str]) -> Match:
         return key.match(Anything())
     pattern = Texts.of(kind, globs, every=every)
     if len(pattern.wild) > MAX_WILD:
-        raise BadRequest(f"Invalid query: AttributeId {key.item.key} has more than {MAX_WILD} wild cards.")
+        name = key.item.key
+        raise BadRequest(
+            f"Invalid query: AttributeId {name} has more than {MAX_WILD} values with wild cards."
+        )
     # Where each has to be there, each alone leads to all.
     leading = globs[:1] if every else globs
     if all(glob.is_plain for glob in leading):

@@ -143,7 +143,8 @@ async def _leave(storage: Storage, name: str, trail: Trail, end: int, cursor: st
 
 def _query(resource: Resource, request: SearchRequest) -> str:
     """What is searched for, apart from how it is paged and what is told of it."""
-    filters = sorted((each.tag, each.raw, each.is_empty) for each in request.filters)
+    # Decoded, as a link may be encoded otherwise than the request that it was given to.
+    filters = sorted((each.tag, each.texts, each.is_empty) for each in request.filters)
     where = (resource.partition, resource.level.value, resource.study, resource.series)
     return json.dumps([where, filters, request.fuzzy, request.several])
 

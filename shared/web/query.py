@@ -64,6 +64,11 @@ class Filter:
     is_empty: bool = False
     """Whether it asks for what has no value."""
 
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The values decoded: however a client encodes them, these stay the same."""
+        return tuple(map(_decode, self.raw))
+
     def text(self) -> str:
         """Give the value of an attribute that can be asked for only once.
 
@@ -88,7 +93,7 @@ class Filter:
         Raises:
             BadRequest: There are only separators.
         """
-        pieces = (piece.strip() for value in self.raw for piece in re.split(r"[,\\]", _decode(value)))
+        pieces = (piece.strip() for text in self.texts for piece in re.split(r"[,\\]", text))
         items = tuple(dict.fromkeys(piece for piece in pieces if piece))
         if not items:
             raise BadRequest(f"Invalid query: AttributeId {self.key} has no value.")
@@ -214,7 +219,7 @@ def _add_filter(filters: dict[str, Filter], name: str, raw: str, find_tag: FindT
 
 def _check_blank(item: Filter, *, empty: bool) -> Filter:
     """Refuse a key without a value, unless that is what is asked for."""
-    texts = [_decode(raw).strip(" \t\r\n\0") for raw in item.raw]
+    texts = [text.strip(" \t\r\n\0") for text in item.texts]
     if empty and len(texts) == 1 and texts[0] in ("", _EMPTY):
         return replace(item, is_empty=True)
     if "" in texts:

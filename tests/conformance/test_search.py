@@ -2,6 +2,7 @@
 
 import httpx
 import pytest
+from pydicom.dataset import Dataset as Dicom
 
 from local.dev.service import Service
 from tests.archive import JSON, Archive, Dataset, uids, values
@@ -438,6 +439,128 @@ def test_all_returns_the_whole_set_of_the_level(found: Archive) -> None:
     assert mixed == plain
 
 
+# The columns `all` and `v1 default` of table 8.7, without UIDs and what is always answered.
+ALL_OF_STUDY = {
+    "00080005", "00080063", "00081032", "00081060", "00081080", "00081110", "00080201",
+    "00101010", "00101020", "00101030", "00102180", "001021B0",
+}  # fmt: skip
+ALL_OF_SERIES = {
+    "00080005",
+    "00080201",
+    "0008103E",
+    "00400245",
+    "00400275",
+    "00200060",
+    "00080021",
+    "00080031",
+}
+ALL_OF_INSTANCE = {"00080005", "00080201", "00280010", "00280011", "00280100", "00280008"}
+V1_OF_STUDY = {"00080005", "00080201"}
+V1_OF_SERIES = {"00080005", "00080201", "00400245", "00400275"}
+
+
+@pytest.fixture(scope="module")
+def full(service: Service, http: httpx.Client) -> Archive:
+    """An archive of one instance that has every attribute of table 8.7."""
+    item = Dicom()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = "1", "99X", "One"
+    request = Dicom()
+    request.ScheduledProcedureStepID = "STEP"
+    of_study = Dicom()
+    of_study.ReferencedSOPClassUID, of_study.ReferencedSOPInstanceUID = "1.2.840.10008.3.1.2.3.1", new_uid()
+    archive = Archive.fresh(http, service.url)
+    archive.keep(
+        make(
+            SpecificCharacterSet="ISO_IR 192",
+            TimezoneOffsetFromUTC="+0100",
+            AnatomicRegionsInStudyCodeSequence=[item],
+            ProcedureCodeSequence=[item],
+            NameOfPhysiciansReadingStudy="Who^Dr",
+            AdmittingDiagnosesDescription="None",
+            ReferencedStudySequence=[of_study],
+            PatientAge="042Y",
+            PatientSize="1.8",
+            PatientWeight="80",
+            Occupation="Cook",
+            AdditionalPatientHistory="Much",
+            SeriesDescription="Axial",
+            PerformedProcedureStepStartDate="20240102",
+            PerformedProcedureStepStartTime="1010",
+            RequestAttributesSequence=[request],
+            ManufacturerModelName="Scanner",
+            Laterality="R",
+            SeriesDate="20240102",
+            SeriesTime="1011",
+            Rows=1,
+            Columns=1,
+            BitsAllocated=8,
+            NumberOfFrames=1,
+        )
+    )
+    return archive
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("studies", STUDY_ROW | ALL_OF_STUDY),
+        ("series", STUDY_ROW | SERIES_ROW | ALL_OF_STUDY | ALL_OF_SERIES),
+        (
+            "instances",
+            STUDY_ROW | SERIES_ROW | INSTANCE_ROW | ALL_OF_STUDY | ALL_OF_SERIES | ALL_OF_INSTANCE,
+        ),
+        ("studies/{study}/series", {STUDY_UID} | SERIES_ROW | ALL_OF_SERIES),
+        (
+            "studies/{study}/instances",
+            {STUDY_UID} | SERIES_ROW | INSTANCE_ROW | ALL_OF_SERIES | ALL_OF_INSTANCE,
+        ),
+        (
+            "studies/{study}/series/{series}/instances",
+            {STUDY_UID, SERIES_UID} | INSTANCE_ROW | ALL_OF_INSTANCE,
+        ),
+    ],
+)
+def test_all_is_the_column_of_the_table_at_every_resource(
+    full: Archive, path: str, expected: set[str]
+) -> None:
+    """Section 8.7, column `all`; ManufacturerModelName of a series is among it (Q-14)."""
+    (series,) = full.search("series")
+    (study,), (uid,) = values(series, STUDY_UID), values(series, SERIES_UID)
+
+    (dataset,) = full.search(f"{path.format(study=study, series=uid)}?includefield=all")
+
+    assert set(dataset) == expected
+
+
+def test_v1_has_its_column_of_the_table_below_studies(full: Archive) -> None:
+    """Section 8.7, column `v1 default`."""
+    (series,) = full.as_version("v1").search("series")
+    (instance,) = full.as_version("v1").search("instances")
+
+    assert set(series) >= V1_OF_STUDY | V1_OF_SERIES
+    assert set(series).isdisjoint(ALL_OF_SERIES - V1_OF_SERIES - {"0008103E"})
+    assert set(instance) == set(series) | INSTANCE_ROW | ALL_OF_INSTANCE
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "LIMIT=1&Offset=1&IncludeField=PatientAge&FuzzyMatching=True&PatientName=mu",
+        "limit=1&offset=1&includefield=PatientAge&fuzzymatching=true&PatientName=mu",
+    ],
+)
+def test_the_names_of_parameters_have_no_case(archive: Archive, query: str) -> None:
+    """Section 8.2: but for those of attributes."""
+    older, newer = make(PatientName="Muller", PatientAge="042Y"), make(PatientName="Muller")
+    for each in (older, newer):
+        archive.keep(each)
+
+    (dataset,) = archive.search(f"studies?{query}")
+
+    assert values(dataset, STUDY_UID) == [older.study]
+    assert values(dataset, "00101010") == ["042Y"]
+
+
 @pytest.mark.parametrize(
     ("tag", "expected"),
     [("00080061", ["CT", "PT"]), ("00201206", [2]), ("00201208", [3]), ("00080056", ["ONLINE"])],
@@ -724,6 +847,8 @@ def test_a_search_costs_few_storage_calls(archive: Archive) -> None:
     At rest it is one: then the anchors of its series know.
     """
     archive.keep(*(make() for _ in range(20)))
+    # The first search of all that has another page makes the key of cursors, and the table that it lies in.
+    archive.get("studies?limit=1", JSON)
 
     answer = archive.get("studies?limit=10&PatientID=P1", JSON)
 

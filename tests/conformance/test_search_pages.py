@@ -54,6 +54,27 @@ def test_following_the_links_finds_everything_once(archive: Archive, studies: li
     assert uids(pages) == studies
 
 
+@pytest.mark.parametrize("query", ["PatientName=doe^j*", "PatientName=doe%5ej*", "PatientName=do%65%5EJ*"])
+def test_links_can_be_followed_however_a_search_was_encoded(
+    archive: Archive, studies: list[str], query: str
+) -> None:
+    """RFC 3986 section 6.2.2: a link encodes what an address should not have as it is, such as a caret."""
+    pages, _ = follow(archive, f"studies?{query}&limit=2")
+
+    assert uids(pages) == studies
+
+
+@pytest.mark.parametrize("query", ["PatientName=doe^j*", "PatientName=doe%5Ej*"])
+def test_offsets_go_on_however_a_search_was_encoded(archive: Archive, studies: list[str], query: str) -> None:
+    """It is the same search: what is stored meanwhile moves no page of it."""
+    first = archive.search("studies?PatientName=doe%5ej*&limit=2")
+    archive.keep(make(PatientName="Doe^Jnew"))
+
+    second = archive.search(f"studies?{query}&limit=2&offset=2")
+
+    assert uids([first, second]) == studies[:4]
+
+
 def test_series_and_instances_have_pages_too(archive: Archive, studies: list[str]) -> None:
     """Of all, and of one study."""
     for path in ("series", "instances", "series?PatientID=PAGED", "instances?PatientName=*oe*"):

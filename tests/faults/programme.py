@@ -72,7 +72,7 @@ class Scale:
     """Seeds tried at the same time. All their processes write one change feed: more would take longer."""
 
 
-SMALL: Final = Scale(clients=3, deeds=5, studies=2, calls_between_kills=(80, 400))
+SMALL: Final = Scale(clients=3, deeds=4, studies=2, calls_between_kills=(80, 400))
 LONG: Final = Scale(clients=6, deeds=40, studies=4, calls_between_kills=(100, 900), heavy=0.01)
 
 

@@ -121,8 +121,9 @@ def _accounts(logs: Path) -> Generator[Account, None, None]:
 
 def _tell(report: Report, logs: Path) -> None:
     """Say what went wrong, and how to try it again."""
-    for line in report.problems[:MOST_TOLD]:
-        print(f"    {line}")
+    for problem in report.problems[:MOST_TOLD]:
+        # Of a trace the error will do; the diary has all of it.
+        print("    " + " ... ".join(dict.fromkeys([problem.splitlines()[0], problem.splitlines()[-1]])))
     for seed in sorted({seed_of(line) for line in report.problems} - {""}):
         print(f"    Try again: make soak SEED={seed} (what was asked and answered: {logs}/seed-{seed}.diary)")
 

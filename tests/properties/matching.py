@@ -54,7 +54,10 @@ def matches_text(asked: str, value: str) -> bool:
 def matches_name(asked: str, value: Any) -> bool:
     """The same of PN, without regard for accents."""
     wanted = "=".join(_group(group) for group in asked.split("=")).rstrip("=")
-    return any(_like(wanted, form) for form in name_forms(value))
+    forms = name_forms(value)
+    # `doe^*` finds who has but a family name as well: the empty rest and its delimiter are left out.
+    shorter = wanted[:-2].rstrip("^ ") if wanted.endswith("^*") else ""
+    return any(_like(wanted, form) or bool(shorter and _like(shorter, form)) for form in forms)
 
 
 def matches_words(asked: str, value: Any) -> bool:

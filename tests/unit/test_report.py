@@ -63,7 +63,7 @@ def test_what_was_left_behind_is_counted_by_kind(added: list[tuple[str, float, o
 
 
 def test_what_is_no_fault_alarms_nobody(added: list[tuple[str, float, object]]) -> None:
-    """Studies visited, entries made meanwhile, operations that are old."""
-    report_sweep({"studies": 5, "entries": 9, "operations": 4})
+    """Studies visited, joined metadata out of date, entries made meanwhile, operations that are old."""
+    report_sweep({"studies": 5, "joined": 2, "entries": 9, "operations": 4})
 
     assert added == []

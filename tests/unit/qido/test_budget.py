@@ -1,6 +1,6 @@
 """What one search may cost."""
 
-from shared.qido.budget import Budget
+from shared.qido.budget import MAX_SECONDS, Budget
 from shared.storage.calls import counted
 
 
@@ -37,3 +37,8 @@ def test_it_is_ended_only_for_one_who_wanted_more() -> None:
         assert not budget.is_ended
         assert not budget.allows()
         assert budget.is_ended
+
+
+def test_a_search_is_over_before_its_client_gives_up() -> None:
+    """Clients section 2.5: Python's dicomweb-client waits 20 s, in which datasets are made too."""
+    assert 2 * MAX_SECONDS <= 20

@@ -6,7 +6,7 @@ import pytest
 
 from shared.dicom.tags import SearchLevel, parse_tag
 from shared.qido.match import make_matches
-from shared.qido.plan import Lead, Plan, make_plan
+from shared.qido.plan import MOST_TERMS, Lead, Plan, make_plan
 from shared.qido.ranges import TextRange
 from shared.storage import keys, terms
 from shared.storage.keys import StudyKey
@@ -101,6 +101,15 @@ def test_a_list_has_a_scan_for_each_value() -> None:
     made = plan("Modality=CT,MR,PT", SERIES)
 
     assert len({scan.filter for scan in made.scans}) == 3
+
+
+@pytest.mark.parametrize(("length", "table"), [(MOST_TERMS, "seriesByModality"), (MOST_TERMS + 1, "series")])
+def test_a_long_list_leads_nowhere(length: int, table: str) -> None:
+    """Each value would be a range to read, and all of them together are nearly everything."""
+    made = plan("Modality=" + ",".join(f"M{number}" for number in range(length)), SERIES)
+
+    assert {scan.table for scan in made.scans} == {table}
+    assert "00080060" in {match.attribute.tag for match in made.rest}
 
 
 VALUES: Values = {
