@@ -11,7 +11,7 @@ from shared.qido.plan import Lead, Plan
 from shared.qido.position import ALL_OF_IT, Position, Way, later
 from shared.qido.ranges import first_place
 from shared.qido.scans import Bounds, Placed, Rows
-from shared.storage import archive, keys
+from shared.storage import archive, index_keys, keys
 from shared.storage.compact import unpack_values
 from shared.storage.keys import Scope, StudyKey
 from shared.storage.rows import SEARCHED, InstanceRow, LevelRow, Values
@@ -87,10 +87,10 @@ class Finder:
             return
         async for placed in self._rows.read():
             row = placed.row.row
-            study, values = keys.study_of_row(row), unpack_values(placed.row.values["values"])
+            study, values = index_keys.study_of_row(row), unpack_values(placed.row.values["values"])
             if self._fits(SearchLevel.STUDY, values) and self._is_first(placed, study, values):
                 self._studies[study] = values
-                yield Hit(study, values, position=(placed.place,), version=keys.version_of_row(row, 1))
+                yield Hit(study, values, position=(placed.place,), version=index_keys.version_of_row(row, 1))
             self._note(SearchLevel.STUDY, (placed.place,))
 
     async def _named_studies(self) -> AsyncIterator[Hit]:
@@ -124,7 +124,9 @@ class Finder:
         async for pairs in _chunks(self._fitting_series()):
             if self._stops(SearchLevel.SERIES):
                 return
-            await asyncio.gather(*(self._study(keys.series_of_row(each.row.row)[0]) for each, _ in pairs))
+            await asyncio.gather(
+                *(self._study(index_keys.series_of_row(each.row.row)[0]) for each, _ in pairs)
+            )
             for placed, values in pairs:
                 if hit := self._series_hit(placed, values):
                     yield hit
@@ -134,7 +136,10 @@ class Finder:
     async def _fitting_series(self) -> AsyncIterator[tuple[Placed, Values]]:
         """The rows of series that match by what they say themselves."""
         async for placed in self._rows.read():
-            study, values = keys.series_of_row(placed.row.row)[0], unpack_values(placed.row.values["values"])
+            study, values = (
+                index_keys.series_of_row(placed.row.row)[0],
+                unpack_values(placed.row.values["values"]),
+            )
             if self._fits(SearchLevel.SERIES, values) and self._is_first(placed, study, values):
                 yield placed, values
             self._looked = (placed.place,)
@@ -180,11 +185,11 @@ class Finder:
 
     def _series_hit(self, placed: Placed, values: Values) -> Hit | None:
         """What a row of a search table of series leads to, if its study, which has been read, matches."""
-        study, series = keys.series_of_row(placed.row.row)
+        study, series = index_keys.series_of_row(placed.row.row)
         study_values = self._studies[study]
         if study_values is None or not self._fits(SearchLevel.STUDY, study_values):
             return None
-        version = keys.version_of_row(placed.row.row, 2)
+        version = index_keys.version_of_row(placed.row.row, 2)
         return Hit(study, study_values, series, values, position=(placed.place,), version=version)
 
     async def _instances_of(self, hit: Hit) -> list[Hit]:
@@ -231,7 +236,7 @@ class Finder:
             first, last = match.dates or ("", "")
             dates = terms(Kind.DATE, values.get(match.attribute.tag, {}))
             within = [date for date in dates if first <= date <= last]
-            return bool(within) and placed.place.startswith(keys.invert_digits(max(within)))
+            return bool(within) and placed.place.startswith(index_keys.invert_digits(max(within)))
         text = self._plan.text
         if text is None or self._plan.scans:
             return True
@@ -268,7 +273,7 @@ def fits(matches: Sequence[Match], level: SearchLevel, values: Values) -> bool:
 
 def in_order(series: dict[str, LevelRow]) -> list[tuple[str, str, LevelRow]]:
     """The series of a study, newest first: place, UID and row of each."""
-    return sorted((keys.tail(row.created, uid), uid, row) for uid, row in series.items())
+    return sorted((index_keys.tail(row.created, uid), uid, row) for uid, row in series.items())
 
 
 async def newest_instances(
@@ -276,7 +281,9 @@ async def newest_instances(
 ) -> list[tuple[str, InstanceRow]]:
     """The instances of a series or study, latest stored first, each with its place."""
     pages = archive.read_instances(storage, Scope(key, series), SEARCHED)
-    rows = [(keys.tail(row.version, row.series, row.instance), row) async for page in pages for row in page]
+    rows = [
+        (index_keys.tail(row.version, row.series, row.instance), row) async for page in pages for row in page
+    ]
     return sorted(rows, key=lambda each: each[0])
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from shared.errors import BadRequest
-from shared.storage import keys
+from shared.storage import index_keys, keys
 
 Position = tuple[str, ...]
 
@@ -49,7 +49,7 @@ class Start:
         if not self.after:
             return ""
         is_over = len(self.after) == 1 or self.after[1] == ALL_OF_IT
-        return self.after[0] + keys.BEHIND if is_over else self.after[0]
+        return self.after[0] + index_keys.BEHIND if is_over else self.after[0]
 
     def is_behind(self, position: Position) -> bool:
         """Whether something, or all that it leads to, came before."""

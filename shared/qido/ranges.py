@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from shared.qido.match import Match
-from shared.storage import keys, terms
+from shared.storage import index_keys, keys, terms
 from shared.storage.filters import both, equal, greater, greater_or_equal, less
 from shared.storage.tables import Row
 from shared.storage.terms import END, START, IndexKey, Kind, SearchTable
@@ -108,7 +108,7 @@ class TextRange:
 
     @property
     def _before_end(self) -> str:
-        return less("PartitionKey", keys.behind_all(self.partition))
+        return less("PartitionKey", index_keys.behind_all(self.partition))
 
     def _place(self, partition: str, row: str) -> str:
         return f"{self.number}{partition}{_PARTITION_END}{row}"
@@ -125,34 +125,36 @@ def first_place(ranges: Sequence[TextRange], rows: Iterable[IndexKey]) -> str:
 
 def all_scan(table: str, partition: str) -> Scan:
     """All rows of a table by arrival, newest first."""
-    return Scan(table, f"{partition}|", keys.ARRIVAL_DIGITS)
+    return Scan(table, f"{partition}|", index_keys.ARRIVAL_DIGITS)
 
 
 def uid_scan(table: str, partition: str, uid: str) -> Scan:
     """The rows of one UID."""
-    return Scan(table, keys.uid_partition(partition, uid), 0, f"{uid}|", f"{uid}|{keys.AFTER}")
+    return Scan(table, index_keys.uid_partition(partition, uid), 0, f"{uid}|", f"{uid}|{keys.AFTER}")
 
 
 def date_scan(table: SearchTable, partition: str, first: str, last: str) -> Scan:
     """The rows of a range of dates, the last date first."""
-    begin, end = keys.invert_digits(last), keys.invert_digits(first) + "|" + keys.AFTER
-    return Scan(table.table, f"{partition}|", keys.DATE_DIGITS, begin, end)
+    begin, end = index_keys.invert_digits(last), index_keys.invert_digits(first) + "|" + keys.AFTER
+    return Scan(table.table, f"{partition}|", index_keys.DATE_DIGITS, begin, end)
 
 
 def term_scan(table: SearchTable, partition: str, folded: str) -> Scan:
     """The rows of one value, newest first."""
-    of_term = keys.term_partition(partition, keys.term(folded + END))
+    of_term = index_keys.term_partition(partition, index_keys.term(folded + END))
     if table.is_common:
-        return Scan(table.table, f"{of_term}|", keys.ARRIVAL_DIGITS)
+        return Scan(table.table, f"{of_term}|", index_keys.ARRIVAL_DIGITS)
     return Scan(table.table, of_term)
 
 
 def text_ranges(table: SearchTable, partition: str, piece: str) -> tuple[TextRange, ...]:
     """The rows of all values that have a piece, given as by `pieces`."""
-    whole = TextRange(table.table, keys.term_partition(partition, keys.text(piece.removeprefix(START))))
+    whole = TextRange(
+        table.table, index_keys.term_partition(partition, index_keys.text(piece.removeprefix(START)))
+    )
     if piece.startswith(START):
         return (whole,)
-    return whole, TextRange(table.ends, keys.term_partition(partition, keys.text(piece)), 1)
+    return whole, TextRange(table.ends, index_keys.term_partition(partition, index_keys.text(piece)), 1)
 
 
 def pieces(table: SearchTable, match: Match) -> list[str]:

@@ -10,7 +10,7 @@ from shared.qido.budget import Budget
 from shared.qido.plan import Lead, Plan, TextLead
 from shared.qido.position import Start, Way
 from shared.qido.ranges import Scan, TextRange
-from shared.storage import keys
+from shared.storage import index_keys
 from shared.storage.storage import Storage
 from shared.storage.tables import Row
 
@@ -150,7 +150,7 @@ class Rows:
                 yield Placed(scan.place_of(row), row)
             if len(rows) < asked or not self._budget.allows():
                 return
-            first = scan.place_of(rows[-1]) + keys.BEHIND
+            first = scan.place_of(rows[-1]) + index_keys.BEHIND
             rows, asked, page = await self._rows_from(scan, first, page), page, _grown(page)
 
     async def _rows_from(self, scan: Scan | TextRange, first: str, most: int) -> list[Row]:

@@ -8,7 +8,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from shared.storage import archive, keys, terms
+from shared.storage import archive, index_keys, keys, terms
 from shared.storage.cache import RecentlyUsed
 from shared.storage.keys import StudyKey
 from shared.storage.rows import LevelRow
@@ -127,7 +127,7 @@ class Checker:
             if len(left) > FEW:
                 # Others may lie between: not more are read than come to the same as one by one.
                 most = FEW * len(left)
-                condition = between(partition, left[0], left[-1] + keys.BEHIND)
+                condition = between(partition, left[0], left[-1] + index_keys.BEHIND)
                 pages = tables.query(table, condition, limit=most)
                 rows = [row async for page in pages for row in page]
                 found |= {IndexKey(table, partition, row.row): row.values for row in rows}

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import Enum
 from itertools import islice
 
-from shared.storage import keys
+from shared.storage import index_keys
 from shared.storage.compact import pack_values
 from shared.storage.keys import StudyKey
 from shared.storage.rows import LevelRow, Values
@@ -140,9 +140,9 @@ def study_rows(key: StudyKey, study: LevelRow | None) -> dict[IndexKey, Mapping[
     if study is None:
         return {}
     content: dict[str, Value] = {"values": pack_values(study.values)}
-    tail = keys.tail(study.created, key.study)
+    tail = index_keys.tail(study.created, key.study)
     found: dict[IndexKey, Mapping[str, Value]] = {
-        IndexKey(STUDIES, keys.arrival_partition(key.partition, study.created), tail): content
+        IndexKey(STUDIES, index_keys.arrival_partition(key.partition, study.created), tail): content
     }
     for search_table in STUDY_TABLES:
         found |= dict.fromkeys(keys_of(search_table, key, study.values, tail), content)
@@ -154,10 +154,10 @@ def series_rows(key: StudyKey, series: str, row: LevelRow | None) -> dict[IndexK
     if row is None:
         return {}
     content: dict[str, Value] = {"values": pack_values(row.values)}
-    tail = keys.tail(row.created, key.study, series)
+    tail = index_keys.tail(row.created, key.study, series)
     found: dict[IndexKey, Mapping[str, Value]] = {
-        IndexKey(SERIES, keys.arrival_partition(key.partition, row.created), tail): content,
-        IndexKey(SERIES_BY_UID, keys.uid_partition(key.partition, series), f"{series}|{tail}"): content,
+        IndexKey(SERIES, index_keys.arrival_partition(key.partition, row.created), tail): content,
+        IndexKey(SERIES_BY_UID, index_keys.uid_partition(key.partition, series), f"{series}|{tail}"): content,
     }
     for search_table in SERIES_TABLES:
         found |= dict.fromkeys(keys_of(search_table, key, row.values, tail), content)
@@ -166,7 +166,7 @@ def series_rows(key: StudyKey, series: str, row: LevelRow | None) -> dict[IndexK
 
 def instance_row(key: StudyKey, series: str, instance: str) -> dict[IndexKey, Mapping[str, Value]]:
     """The row that leads from a SOP Instance UID to its study."""
-    partition = keys.uid_partition(key.partition, instance)
+    partition = index_keys.uid_partition(key.partition, instance)
     where = IndexKey(INSTANCES_BY_UID, partition, f"{instance}|{key.study}|{series}")
     return {where: {"study": key.study, "series": series, "instance": instance}}
 
@@ -199,11 +199,13 @@ def is_wanted(where: IndexKey, subject: Subject, row: LevelRow | None) -> bool:
     if row is None:
         return False
     key, series = subject.key, subject.series
-    tail = keys.tail(row.created, key.study, *([series] if series else []))
+    tail = index_keys.tail(row.created, key.study, *([series] if series else []))
     if where.table in (STUDIES, SERIES):
-        return where == IndexKey(where.table, keys.arrival_partition(key.partition, row.created), tail)
+        return where == IndexKey(where.table, index_keys.arrival_partition(key.partition, row.created), tail)
     if where.table == SERIES_BY_UID:
-        return where == IndexKey(where.table, keys.uid_partition(key.partition, series), f"{series}|{tail}")
+        return where == IndexKey(
+            where.table, index_keys.uid_partition(key.partition, series), f"{series}|{tail}"
+        )
     search_table = next(each for each in (*STUDY_TABLES, *SERIES_TABLES) if where.table in each.tables)
     return where in keys_of(search_table, key, row.values, tail)
 
@@ -221,13 +223,15 @@ def keys_of(search_table: SearchTable, key: StudyKey, values: Values, tail: str)
     for text in terms(search_table.kind, element):
         if search_table.kind is Kind.DATE:
             if is_date(text):
-                partition = keys.date_partition(key.partition, text)
-                yield IndexKey(search_table.table, partition, f"{keys.invert_digits(text)}|{tail}")
+                partition = index_keys.date_partition(key.partition, text)
+                yield IndexKey(search_table.table, partition, f"{index_keys.invert_digits(text)}|{tail}")
             continue
-        yield IndexKey(search_table.table, _partition(search_table, key, keys.term(text + END), tail), tail)
+        yield IndexKey(
+            search_table.table, _partition(search_table, key, index_keys.term(text + END), tail), tail
+        )
     if search_table.ends:
         for end in islice(_ends(search_table.kind, element), MAX_ENDS):
-            yield IndexKey(search_table.ends, _partition(search_table, key, keys.text(end), tail), tail)
+            yield IndexKey(search_table.ends, _partition(search_table, key, index_keys.text(end), tail), tail)
 
 
 def terms(kind: Kind, element: Mapping[str, object]) -> list[str]:
@@ -239,8 +243,8 @@ def terms(kind: Kind, element: Mapping[str, object]) -> list[str]:
 def fold(kind: Kind, text: str) -> str:
     """A value, stored or asked for, as it is compared."""
     if kind is Kind.NAME:
-        return "=".join(group.rstrip("^ ") for group in keys.fold_name(text).split("="))
-    return keys.fold(text)
+        return "=".join(group.rstrip("^ ") for group in index_keys.fold_name(text).split("="))
+    return index_keys.fold(text)
 
 
 def is_date(text: str) -> bool:
@@ -258,8 +262,8 @@ def is_piece(text: str) -> bool:
 
 
 def _partition(search_table: SearchTable, key: StudyKey, encoded: str, tail: str) -> str:
-    partition = keys.term_partition(key.partition, encoded)
-    return f"{partition}|{keys.arrival_bucket(tail)}" if search_table.is_common else partition
+    partition = index_keys.term_partition(key.partition, encoded)
+    return f"{partition}|{index_keys.arrival_bucket(tail)}" if search_table.is_common else partition
 
 
 def _ends(kind: Kind, element: Mapping[str, object]) -> Iterator[str]:

@@ -8,7 +8,7 @@ from shared.dicom.tags import SearchLevel, parse_tag
 from shared.qido.match import make_matches
 from shared.qido.plan import MOST_TERMS, Lead, Plan, make_plan
 from shared.qido.ranges import TextRange
-from shared.storage import keys, terms
+from shared.storage import index_keys, keys, terms
 from shared.storage.keys import StudyKey
 from shared.storage.rows import LevelRow, Values
 from shared.web.query import parse_search
@@ -337,7 +337,7 @@ def test_a_scan_goes_on_behind_a_row() -> None:
         found = terms.study_rows(StudyKey("p", "1.2"), LevelRow(7, 7, values, ""))
         rows[date] = next(where for where in found if where.table == scan.table)
 
-    behind = scan.filter_from(rows["20231231"].row + keys.BEHIND)
+    behind = scan.filter_from(rows["20231231"].row + index_keys.BEHIND)
 
     assert [date for date, where in rows.items() if lies_in(behind, where)] == ["20230601"]
     assert lies_in(scan.filter_from(rows["20231231"].row), rows["20231231"])

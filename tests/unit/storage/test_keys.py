@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.storage import keys
+from shared.storage import index_keys, keys
 from shared.storage.keys import Scope, StudyKey, study_key
 
 FORBIDDEN = re.compile(r"[/\\#?\x00-\x1f\x7f-\x9f]")
@@ -50,10 +50,10 @@ def test_versions_sort_as_text(one: int, other: int) -> None:
 @given(DATES, DATES)
 def test_dates_sort_newest_first(one: str, other: str) -> None:
     """By month in partitions and by day in keys."""
-    assert (keys.invert_digits(one) < keys.invert_digits(other)) == (one > other)
-    assert keys.invert_digits(keys.invert_digits(one)) == one
+    assert (index_keys.invert_digits(one) < index_keys.invert_digits(other)) == (one > other)
+    assert index_keys.invert_digits(index_keys.invert_digits(one)) == one
     if one[:6] != other[:6]:
-        inverted = keys.date_partition("p", one) < keys.date_partition("p", other)
+        inverted = index_keys.date_partition("p", one) < index_keys.date_partition("p", other)
         assert inverted == (one > other)
 
 
@@ -61,7 +61,7 @@ def test_dates_sort_newest_first(one: str, other: str) -> None:
 def test_arrivals_sort_newest_first(one: int, other: int) -> None:
     """Partition first, then key, as a query over partitions returns rows."""
     first, second = (
-        (keys.arrival_partition("p", version), keys.newest_first(version)) for version in (one, other)
+        (index_keys.arrival_partition("p", version), keys.newest_first(version)) for version in (one, other)
     )
 
     assert (first < second) == (one > other)
@@ -70,7 +70,7 @@ def test_arrivals_sort_newest_first(one: int, other: int) -> None:
 @given(st.text(max_size=300))
 def test_any_text_makes_a_key(text: str) -> None:
     """No character that storage refuses, no bar that would split the key, and short enough."""
-    encoded = keys.term(keys.fold(text))
+    encoded = index_keys.term(index_keys.fold(text))
 
     assert not FORBIDDEN.search(encoded)
     assert "|" not in encoded
@@ -81,14 +81,14 @@ def test_any_text_makes_a_key(text: str) -> None:
 @given(st.text(max_size=60), st.text(max_size=60))
 def test_different_texts_make_different_keys(one: str, other: str) -> None:
     """Also where one is cut and ends in its digest."""
-    assert (keys.term(one) == keys.term(other)) == (one == other)
-    assert (keys.term("ä" * 64 + one) == keys.term("ä" * 64 + other)) == (one == other)
+    assert (index_keys.term(one) == index_keys.term(other)) == (one == other)
+    assert (index_keys.term("ä" * 64 + one) == index_keys.term("ä" * 64 + other)) == (one == other)
 
 
 @pytest.mark.parametrize("text", [*string.printable, "ä", "\0", "\ud7ff", "\U0001f600"])
 def test_every_character_can_end_the_range_of_its_key(text: str) -> None:
     """All rows of a term lie between the term's bar and the mark that sorts after all."""
-    encoded = keys.term(text)
+    encoded = index_keys.term(text)
     row = f"{encoded}|{keys.newest_first(5)}|1.2.3"
 
     assert f"{encoded}|" <= row < f"{encoded}|{keys.AFTER}"
@@ -100,20 +100,20 @@ def test_every_character_can_end_the_range_of_its_key(text: str) -> None:
 )
 def test_texts_that_are_compared_as_equal(one: str, other: str) -> None:
     """API rules section 8.4: case, padding and how an accent is written do not count."""
-    assert keys.fold(one) == keys.fold(other)
+    assert index_keys.fold(one) == index_keys.fold(other)
 
 
 def test_accents_count_in_texts_but_not_in_names() -> None:
     """API rules section 8.4."""
-    assert keys.fold("José") != keys.fold("Jose")
-    assert keys.fold_name("JOSÉ") == keys.fold_name("jose")
-    assert keys.fold_name("Ångström") == keys.fold_name("angstrom")
+    assert index_keys.fold("José") != index_keys.fold("Jose")
+    assert index_keys.fold_name("JOSÉ") == index_keys.fold_name("jose")
+    assert index_keys.fold_name("Ångström") == index_keys.fold_name("angstrom")
 
 
 @given(st.text())
 def test_folding_twice_changes_nothing_more(text: str) -> None:
     """A folded value may be folded again without being missed."""
-    assert keys.fold_name(keys.fold_name(text)) == keys.fold_name(text)
+    assert index_keys.fold_name(index_keys.fold_name(text)) == index_keys.fold_name(text)
 
 
 @given(UIDS, UIDS, VERSIONS)
@@ -219,9 +219,9 @@ def test_active_studies_are_spread() -> None:
 
 def test_uids_made_together_share_a_partition() -> None:
     """So that the instances of a request share a transaction; random UIDs are spread over a few."""
-    scanner = {keys.uid_partition("p", f"1.2.840.7.{number}") for number in range(100)}
-    random_uids = {keys.uid_partition("p", f"2.25.{10**30 + number * 7919}") for number in range(100)}
+    scanner = {index_keys.uid_partition("p", f"1.2.840.7.{number}") for number in range(100)}
+    random_uids = {index_keys.uid_partition("p", f"2.25.{10**30 + number * 7919}") for number in range(100)}
 
     assert len(scanner) == 1
     assert len(random_uids) == 4
-    assert keys.uid_partition("p", "1") != keys.uid_partition("q", "1")
+    assert index_keys.uid_partition("p", "1") != index_keys.uid_partition("q", "1")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.storage import keys, terms
+from shared.storage import index_keys, terms
 from shared.storage.compact import unpack_values
 from shared.storage.keys import StudyKey
 from shared.storage.rows import LevelRow, Values
@@ -65,7 +65,7 @@ def test_a_row_tells_all_that_a_search_answers() -> None:
     assert len(rows) == 3
     for content in rows.values():
         assert unpack_values(content["values"]) == values
-    assert {keys.study_of_row(where.row) for where in rows} == {"1.2"}
+    assert {index_keys.study_of_row(where.row) for where in rows} == {"1.2"}
 
 
 def test_the_keys_follow_the_creation_and_not_the_last_change() -> None:
@@ -90,7 +90,7 @@ def test_a_series_has_rows_of_its_own() -> None:
         "series", "seriesByManufacturerModelName", "seriesByModality",
         "seriesByPerformedProcedureStepStartDate", "seriesByUid",
     ]  # fmt: skip
-    assert {keys.series_of_row(where.row) for where in rows} == {("1.2", "1.3")}
+    assert {index_keys.series_of_row(where.row) for where in rows} == {("1.2", "1.3")}
 
 
 def test_what_does_not_exist_has_no_rows() -> None:
