@@ -58,6 +58,8 @@ class Finder:
         self._lead = plan.lead
         self._done: dict[SearchLevel, Position] = {}
         self._looked: Position = bounds.start.after
+        self._given: set[tuple[str, ...]] = set()
+        """UIDs of studies and series that rows have led to."""
 
     def done(self, level: SearchLevel) -> Position:
         """Up to where everything was looked at, and what matches at the level was given."""
@@ -88,7 +90,7 @@ class Finder:
         async for placed in self._rows.read():
             row = placed.row.row
             study, values = index_keys.study_of_row(row), unpack_values(placed.row.values["values"])
-            if self._fits(SearchLevel.STUDY, values) and self._is_first(placed, study, values):
+            if self._fits(SearchLevel.STUDY, values) and self._is_first(placed, (study,), values):
                 self._studies[study] = values
                 yield Hit(study, values, position=(placed.place,), version=index_keys.version_of_row(row, 1))
             self._note(SearchLevel.STUDY, (placed.place,))
@@ -136,11 +138,11 @@ class Finder:
     async def _fitting_series(self) -> AsyncIterator[tuple[Placed, Values]]:
         """The rows of series that match by what they say themselves."""
         async for placed in self._rows.read():
-            study, values = (
-                index_keys.series_of_row(placed.row.row)[0],
+            uids, values = (
+                index_keys.series_of_row(placed.row.row),
                 unpack_values(placed.row.values["values"]),
             )
-            if self._fits(SearchLevel.SERIES, values) and self._is_first(placed, study, values):
+            if self._fits(SearchLevel.SERIES, values) and self._is_first(placed, uids, values):
                 yield placed, values
             self._looked = (placed.place,)
 
@@ -227,8 +229,18 @@ class Finder:
             self._created[uid] = row.created if row else 0
         return self._studies[uid]
 
-    def _is_first(self, placed: Placed, study: str, values: Values) -> bool:
-        """Whether a row is the first one of its study or series, which may have several that are found."""
+    def _is_first(self, placed: Placed, uids: tuple[str, ...], values: Values) -> bool:
+        """Whether a row is the first one of its study or series, which may have several that are found.
+
+        One that is just being removed and made again may even have an old row beside the new one.
+        """
+        if uids in self._given or not self._is_at_first_place(placed, uids[0], values):
+            return False
+        self._given.add(uids)
+        return True
+
+    def _is_at_first_place(self, placed: Placed, study: str, values: Values) -> bool:
+        """Whether its own values do not tell of another row before it."""
         if self.way is Way.GATHERED:
             return True
         if self._plan.date is not None:

@@ -76,6 +76,18 @@ class Asking:
         """Read; None when the answer broke off."""
         return await self._ask(served, "GET", path, {"Accept": accept})
 
+    async def search(self, served: Served, path: str) -> list[Answer] | None:
+        """Search, and follow the links to all further pages; None when one of them did not come."""
+        pages: list[Answer] = []
+        query = urlsplit(path).query
+        while query:
+            answer = await self.get(served, f"{urlsplit(path).path}?{query}")
+            if answer is None or not answer.expect(200, 204):
+                return None
+            pages.append(answer)
+            query = next_query(answer) if "Link" in answer.headers else ""
+        return pages
+
     async def feed(self, served: Served, version: str, query: str, wait: int = 0) -> Answer | None:
         """Read the change feed; None when the answer broke off."""
         headers = {"Prefer": f"wait={wait}"} if wait else {}
@@ -110,10 +122,13 @@ class Asking:
 
 def open_session() -> aiohttp.ClientSession:
     """Connections that are used once, so that none turns out to lead to a dead process."""
-    return aiohttp.ClientSession(
+    session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(force_close=True, limit=0),
         timeout=aiohttp.ClientTimeout(total=PATIENCE_SECONDS),
     )
+    # Else a PUT or DELETE that breaks is sent once more, and nobody knows.
+    session._retry_connection = False
+    return session
 
 
 def store_outcomes(answer: Answer, files: Iterable[File], partition: str) -> dict[Address, Outcome]:
@@ -146,13 +161,13 @@ def files_in(answer: Answer) -> list[bytes]:
     return [piece.partition(b"\r\n\r\n")[2] for piece in pieces]
 
 
-def addresses_in(answer: Answer, partition: str) -> dict[Address, dict[str, Any]]:
+def addresses_in(pages: Sequence[Answer], partition: str) -> dict[Address, dict[str, Any]]:
     """The datasets of a search or of metadata, by their addresses.
 
     Raises:
         Odd: One comes twice.
     """
-    datasets = json.loads(answer.body) if answer.body else []
+    datasets = _datasets(pages)
     found = {
         (partition, *(_value(dataset, tag) for tag in ("0020000D", "0020000E", "00080018"))): dataset
         for dataset in datasets
@@ -162,13 +177,13 @@ def addresses_in(answer: Answer, partition: str) -> dict[Address, dict[str, Any]
     return found
 
 
-def studies_in(answer: Answer) -> set[str]:
+def studies_in(pages: Sequence[Answer]) -> set[str]:
     """The studies that a search of studies has found.
 
     Raises:
         Odd: One comes twice.
     """
-    found = [_value(dataset, "0020000D") for dataset in json.loads(answer.body or b"[]")]
+    found = [_value(dataset, "0020000D") for dataset in _datasets(pages)]
     if len(found) > len(set(found)):
         raise Odd("names a study twice")
     return set(found)
@@ -180,13 +195,17 @@ def bulk_address(dataset: Mapping[str, Any]) -> str:
 
 
 def next_query(answer: Answer) -> str:
-    """The query of the page of the feed that comes next."""
+    """The query of the page that comes next."""
     return urlsplit(answer.headers["Link"].partition(">")[0].removeprefix("<")).query
 
 
 def number_of(dataset: Mapping[str, Any]) -> str:
     """The instance number, by which versions of a file are told apart."""
     return str(_value(dataset, "00200013"))
+
+
+def _datasets(pages: Sequence[Answer]) -> list[dict[str, Any]]:
+    return [dataset for page in pages for dataset in json.loads(page.body or b"[]")]
 
 
 def _items(dataset: Mapping[str, Any], tag: str) -> list[Any]:

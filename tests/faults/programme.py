@@ -134,11 +134,17 @@ def make_deeds(seed: int, client: int, scale: Scale) -> list[tuple[Deed, int]]:
 
 
 def _make_store(random: Random, partition: str, scale: Scale, *, variant: int) -> Deed:
-    return Store(Kind.STORE, _make_files(random, partition, scale, variant), random.random() < 0.1)
+    return _store_of(Kind.STORE, _make_files(random, partition, scale, variant), random)
 
 
 def _make_upsert(random: Random, partition: str, scale: Scale, *, variant: int) -> Deed:
-    return Store(Kind.UPSERT, _make_files(random, partition, scale, variant), random.random() < 0.1)
+    return _store_of(Kind.UPSERT, _make_files(random, partition, scale, variant), random)
+
+
+def _store_of(kind: Kind, files: tuple[File, ...], random: Random) -> Store:
+    # More values than a request may have apart from its metadata come as files.
+    is_apart = random.random() < 0.1 and not any(file.has_many_values for file in files)
+    return Store(kind, files, is_apart)
 
 
 def _make_files(random: Random, partition: str, scale: Scale, variant: int) -> tuple[File, ...]:
@@ -411,7 +417,7 @@ class Round:
         answer = await self.asking.get(served, f"{_path(scope)}/metadata")
         if answer is None or not answer.expect(200, 404):
             return
-        found = asking.addresses_in(answer, self.name) if answer.status == 200 else {}
+        found = asking.addresses_in([answer], self.name) if answer.status == 200 else {}
         certain = self.ledger.certain(stamps)
         self._compare(set(found), certain, "metadata", must_be_told=False)
         for each, dataset in found.items():
@@ -427,19 +433,19 @@ class Round:
     async def search(self, served: Served, _address: Address) -> None:
         """Search for all instances."""
         stamps = self.ledger.stamps(self.ledger.within((self.name,)))
-        answer = await self.asking.get(served, "instances?limit=200")
-        if answer is None or not answer.expect(200, 204):
+        pages = await self.asking.search(served, "instances?limit=200")
+        if pages is None:
             return
-        found = asking.addresses_in(answer, self.name)
+        found = asking.addresses_in(pages, self.name)
         self._compare(set(found), self.ledger.certain(stamps), "a search")
 
     async def search_studies(self, served: Served, _address: Address) -> None:
         """Search for all studies, by a date that all have."""
         stamps = self.ledger.stamps(self.ledger.within((self.name,)))
-        answer = await self.asking.get(served, "studies?StudyDate=20240229&limit=200")
-        if answer is None or not answer.expect(200, 204):
+        pages = await self.asking.search(served, "studies?StudyDate=20240229&limit=200")
+        if pages is None:
             return
-        found, certain = asking.studies_in(answer), self.ledger.certain(stamps)
+        found, certain = asking.studies_in(pages), self.ledger.certain(stamps)
         for study in {address[1] for address in self.ledger.within((self.name,))}:
             beliefs = [certain.get(address) for address in self.ledger.within((self.name, study))]
             states = [belief.state if belief and belief.is_told else State.UNKNOWN for belief in beliefs]

@@ -321,6 +321,8 @@ class Proxy:
             skip_auto_headers=_LEFT_TO_US,
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEPT_SECONDS),
         )
+        # Else a call whose connection breaks is sent once more, and the service does not learn of it.
+        self._session._retry_connection = False
         self._quiet.set()
         for service in SERVICES:
             await self._serve(service)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
+from urllib.parse import quote
 
 from shared.dicom.tags import SearchLevel, parse_tag
 from shared.errors import NotFound
@@ -104,9 +105,16 @@ async def find_instances(
 ) -> set[Address]:
     """The instances found by a search of a data partition, or within a study."""
     resource = Resource(partition, SearchLevel.INSTANCE, study)
-    request = parse_search(f"{query}&limit=5000", parse_tag)
-    found = await search(storage, resource, request, Asker(LINKS))
-    return {(partition, *_uids(dataset)) for dataset in found.datasets}
+    addresses: set[Address] = set()
+    cursor: str | None = None
+    while cursor != "":
+        # A machine may be so slow that a search ends before its first page has all.
+        behind = f"&cursor={quote(cursor, safe='')}" if cursor else ""
+        request = parse_search(f"{query}&limit=5000{behind}", parse_tag)
+        found = await search(storage, resource, request, Asker(LINKS))
+        addresses |= {(partition, *_uids(dataset)) for dataset in found.datasets}
+        cursor = found.cursor
+    return addresses
 
 
 def _uids(dataset: Mapping[str, Mapping[str, object]]) -> tuple[str, str, str]:

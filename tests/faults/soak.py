@@ -31,7 +31,7 @@ TOGETHER: Final = 4
 ACCOUNTS: Final = tuple(f"soak{number:02}" for number in range(12))
 """Of one emulator, which slows down with what it holds."""
 
-CHECK_SECONDS: Final = 20.0
+CHECK_SECONDS: Final = 30.0
 """For the sweeps and the look at everything, of the time there is."""
 
 MOST_TOLD: Final = 20
@@ -85,6 +85,11 @@ class Soak:
                 path.unlink()
 
     @property
+    def faults(self) -> str:
+        """How often what went wrong."""
+        return ", ".join(f"{kind} {count}" for kind, count in self.total.faults.most_common())
+
+    @property
     def line(self) -> str:
         """The figures."""
         return f"soak of {time.monotonic() - self.began:.0f} s: {self.total.line}"
@@ -104,6 +109,7 @@ def main() -> int:
     except KeyboardInterrupt:
         print(f"interrupted; seeds from {soak.first} on were not checked")
         interrupted = True
+    print(f"faults: {soak.faults}")
     print(soak.line)
     if soak.total.problems:
         return 1

@@ -5,11 +5,15 @@ from collections.abc import Callable
 
 import pytest
 
+from shared.dicom.tags import SearchLevel, parse_tag
+from shared.qido.search import Asker, Resource, search
+from shared.storage.storage import Storage
 from shared.storage.terms import INDEX_TABLES
+from shared.web.query import parse_search
 from tests.faults import reading
 from tests.faults.accounts import Account
 from tests.faults.crashing import Trial, begin_trial, opened
-from tests.faults.driver import Store
+from tests.faults.driver import Delete, Store
 from tests.faults.files import File
 from tests.faults.nursery import Child, Nursery
 from tests.faults.proxy import Fault, Script, held, killed_before, passed
@@ -64,6 +68,38 @@ def test_what_joins_a_study_whose_maker_is_slow_is_found_at_once(account: Accoun
             return found
 
     assert NECK.address("p") in asyncio.run(whole())
+
+
+def test_a_study_that_was_deleted_in_vain_and_is_made_again_is_found_once(
+    account: Account, nursery: Nursery
+) -> None:
+    """The deletion was committed and left the old search rows, which lead to the new study as well."""
+
+    def dies(child: Child) -> Script:
+        return _at_search_rows(killed_before(child.kill))
+
+    async def whole() -> list[int]:
+        async with begin_trial(account, nursery) as trial:
+            await trial.do(Store("p", (HEAD,)))
+            assert await trial.try_to(Delete("p", STUDY), trial.lanes[0], dies) is None
+            assert await trial.do(Store("p", (NECK,))) == [["stored"]]
+            async with opened(account) as storage:
+                found = [
+                    await _count_of(storage, level, query)
+                    for level in SearchLevel
+                    for query in ("", "StudyDate=20240229", "PatientID=P-1", "ModalitiesInStudy=CT")
+                ]
+            await trial.restart()
+            assert await trial.problems() == []
+            return found
+
+    assert asyncio.run(whole()) == [1] * 4 * len(SearchLevel)
+
+
+async def _count_of(storage: Storage, level: SearchLevel, query: str) -> int:
+    """How many results a search has."""
+    resource, request = Resource("p", level), parse_search(query, parse_tag)
+    return len((await search(storage, resource, request, Asker(reading.LINKS))).datasets)
 
 
 def _always(script: Script) -> Callable[[Child], Script]:

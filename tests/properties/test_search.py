@@ -25,7 +25,7 @@ from tests.properties.shrinking import smallest
 from tests.properties.stories import Delete, Store, Story, stories
 
 SEED: Final = int(os.environ.get("SEARCH_SEED", "1"))
-ARCHIVES: Final = int(os.environ.get("SEARCH_ARCHIVES", "120"))
+ARCHIVES: Final = int(os.environ.get("SEARCH_ARCHIVES", "300"))
 PARTS: Final = 3
 """Tests the archives are shared out to, as one would take too long for a test on a slow machine."""
 

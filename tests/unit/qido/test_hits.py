@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from uuid import uuid4
 
@@ -15,7 +15,7 @@ from shared.qido.match import make_matches
 from shared.qido.plan import make_plan
 from shared.qido.position import Start
 from shared.qido.scans import GATHERED, Bounds
-from shared.storage import terms
+from shared.storage import archive, keys, terms
 from shared.storage.calls import counted
 from shared.storage.commit import Batch, commit
 from shared.storage.connection import resolve
@@ -428,3 +428,28 @@ def test_a_study_of_several_dates_is_found_once(connection: str) -> None:
     assert names(place.find(STUDY, "StudyDate=20240101-20241231")) == ["1.2"]
     assert names(place.find(STUDY, "StudyDate=20240106-20240203")) == ["1.2"]
     assert place.find(STUDY, "StudyDate=20240106-20240202") == []
+
+
+@pytest.mark.parametrize(
+    ("level", "query"), [(STUDY, ""), (SERIES, ""), (INSTANCE, ""), (SERIES, "Modality=MR")]
+)
+def test_what_has_an_old_row_as_well_is_found_once(connection: str, level: SearchLevel, query: str) -> None:
+    """A study that is removed and made again has both for a moment, until the removal is through."""
+    place = filled(connection, [0])
+    before = names(place.find(level, query))
+
+    async def act(storage: Storage) -> list[Hit]:
+        key, created = StudyKey(place.partition, "1.2.0"), next_version() - (1 << 20)
+        study = await archive.read_level(storage, key, keys.STUDY_ROW)
+        series = await archive.read_series(storage, key)
+        assert study
+        old = terms.study_rows(key, replace(study, created=created))
+        for uid, row in series.items():
+            old |= terms.series_rows(key, uid, replace(row, created=created))
+        await agree(storage.tables, list(old), old)
+        return []
+
+    place.run(act)
+
+    assert before
+    assert names(place.find(level, query)) == before
